@@ -1,0 +1,7 @@
+//! devenv: one `devenv.toml` describes a project; this crate turns it into a plan and carries the plan out.
+//!
+//! The flow is `config` (file → checked data) → `plan` (data → steps, keys, reasons) → `engine` (steps → events),
+//! with `steps` as the glue to the parts that touch the world: `toolchain`, `proto`, `image`, `database`, `runtime`.
+//! ARCHITECTURE.md names who may import whom; `tests/architecture.rs` checks it.
+
+pub mod sys;

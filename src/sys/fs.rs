@@ -1,0 +1,109 @@
+//! Files: atomic writes and advisory locks.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+/// Writes the whole file or nothing: a temporary file beside it, then a rename. Creates missing folders.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir)?;
+    let mut temp = tempfile::Builder::new()
+        .prefix(".devenv-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(dir)?;
+    temp.write_all(bytes)?;
+    temp.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// As [`write_atomic`], but leaves the file and its mtime alone when it already holds these bytes. True when it wrote.
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    write_atomic(path, bytes)?;
+    Ok(true)
+}
+
+/// An advisory lock on a file. The kernel frees it when the process dies, however it dies.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    pub path: PathBuf,
+}
+
+/// What an attempt to lock gave.
+pub enum TryLock {
+    Locked(Lock),
+    /// Another process holds it; what it wrote about itself.
+    Held {
+        holder: String,
+    },
+}
+
+impl Lock {
+    /// Tries once. The holder's line is written into the file so that others can say for whom they wait.
+    pub fn try_acquire(path: &Path, holder: &str) -> io::Result<TryLock> {
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0)?;
+                file.rewind()?;
+                file.write_all(holder.as_bytes())?;
+                Ok(TryLock::Locked(Lock {
+                    file,
+                    path: path.to_owned(),
+                }))
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder)?;
+                Ok(TryLock::Held { holder })
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Blocks until the lock is free. For short critical sections on a blocking thread.
+    pub fn acquire_blocking(path: &Path) -> io::Result<Lock> {
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        file.lock()?;
+        Ok(Lock {
+            file,
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The file stays: removing it would let two processes lock two files of the same name.
+        let _ = self.file.unlock();
+    }
+}
+
+/// Bytes a user may still write at the nearest existing folder of this path.
+pub fn free_space(path: &Path) -> Option<u64> {
+    let existing = path.ancestors().find(|dir| dir.exists())?;
+    let stat = rustix::fs::statvfs(existing).ok()?;
+    Some(stat.f_bavail * stat.f_frsize)
+}

@@ -1,0 +1,10 @@
+//! Processes, files, ports and the machine: the only place that spawns processes and knows the platform.
+
+pub mod chunks;
+pub mod docker_host;
+pub mod fs;
+pub mod net;
+pub mod paths;
+pub mod platform;
+pub mod process;
+pub mod terminal;

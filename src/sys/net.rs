@@ -1,0 +1,102 @@
+//! Host ports: whether one is free, and who holds it.
+
+use std::{
+    collections::HashSet,
+    fs,
+    io::ErrorKind,
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+};
+
+/// True when nothing listens on the port now, on loopback or on all addresses.
+///
+/// A port that this user may not bind (below 1024) counts as free: the engine may.
+pub fn port_is_free(port: u16) -> bool {
+    [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED]
+        .into_iter()
+        .all(|address| match TcpListener::bind((address, port)) {
+            Ok(_) => true,
+            Err(error) => error.kind() != ErrorKind::AddrInUse,
+        })
+}
+
+/// The process that listens on a TCP port of this machine, where the kernel tells (Linux, own processes or root).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortHolder {
+    pub pid: u32,
+    pub command: String,
+}
+
+pub fn port_holder(port: u16) -> Option<PortHolder> {
+    let inodes: HashSet<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .flat_map(|table| listening_inodes(&table, port))
+        .collect();
+    if inodes.is_empty() {
+        return None;
+    }
+    fs::read_dir("/proc")
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .find(|pid| holds_socket(*pid, &inodes))
+        .map(|pid| PortHolder {
+            pid,
+            command: fs::read_to_string(format!("/proc/{pid}/comm"))
+                .map(|comm| comm.trim().to_owned())
+                .unwrap_or_default(),
+        })
+}
+
+/// Socket inodes in state LISTEN (0A) on the port. Format: proc(5), `/proc/net/tcp`.
+fn listening_inodes(table: &str, port: u16) -> Vec<String> {
+    let suffix = format!(":{port:04X}");
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let columns: Vec<_> = line.split_whitespace().collect();
+            let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
+            (local.ends_with(&suffix) && *state == "0A").then(|| (*inode).to_owned())
+        })
+        .collect()
+}
+
+fn holds_socket(pid: u32, inodes: &HashSet<String>) -> bool {
+    let Ok(fds) = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")) else {
+        return false;
+    };
+    fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())
+        .filter_map(|target| {
+            let target = target.to_str()?;
+            Some(
+                target
+                    .strip_prefix("socket:[")?
+                    .strip_suffix(']')?
+                    .to_owned(),
+            )
+        })
+        .any(|inode| inodes.contains(&inode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_process_that_listens() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(!port_is_free(port));
+        assert_eq!(port_holder(port).unwrap().pid, std::process::id());
+        drop(listener);
+        assert!(port_is_free(port));
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_takes_the_port() {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(!port_is_free(port));
+    }
+}

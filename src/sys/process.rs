@@ -1,0 +1,342 @@
+//! Child processes: output line by line, the whole process group ended on cancel.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    process::Child,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long a child may take to obey SIGTERM before its group is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A command to run on the host.
+#[derive(Debug, Clone, Default)]
+pub struct Spawn {
+    pub argv: Vec<String>,
+    pub cwd: Option<PathBuf>,
+    /// Added to the inherited environment.
+    pub env: BTreeMap<String, OsString>,
+    /// Variables of the inherited environment that the child must not see.
+    pub env_remove: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error("cannot run `{command}`")]
+    Spawn {
+        command: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{command}` was cancelled")]
+    Cancelled { command: String },
+}
+
+/// What a finished command left.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    pub status: ExitStatus,
+    /// The last lines of its output, both streams in order of arrival.
+    pub tail: Vec<String>,
+}
+
+/// Lines kept for the error message.
+const TAIL: usize = 20;
+
+impl Spawn {
+    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// As a person would type it.
+    pub fn display(&self) -> String {
+        match self.argv.as_slice() {
+            [sh, flag, script] if sh == "sh" && flag == "-c" => script.clone(),
+            argv => argv.join(" "),
+        }
+    }
+
+    /// Runs it to its end, giving each line of both streams to `line`.
+    ///
+    /// On cancel, its process group gets SIGTERM, after five seconds SIGKILL.
+    pub async fn run(
+        &self,
+        cancel: &CancellationToken,
+        mut line: impl FnMut(&str),
+    ) -> Result<Finished, ProcessError> {
+        let mut child = self.spawn()?;
+        let group = Group::of(&child);
+        let mut out = lines(child.stdout.take());
+        let mut err = lines(child.stderr.take());
+        let mut tail = Vec::new();
+        let mut keep = |text: String| {
+            line(&text);
+            if tail.len() == TAIL {
+                tail.remove(0);
+            }
+            tail.push(text);
+        };
+        let (mut out_open, mut err_open) = (true, true);
+        while out_open || err_open {
+            tokio::select! {
+                text = out.next(), if out_open => match text {
+                    Some(text) => keep(text),
+                    None => out_open = false,
+                },
+                text = err.next(), if err_open => match text {
+                    Some(text) => keep(text),
+                    None => err_open = false,
+                },
+                () = cancel.cancelled() => {
+                    group.end(&mut child).await;
+                    return Err(ProcessError::Cancelled { command: self.display() });
+                }
+            }
+        }
+        let status = tokio::select! {
+            status = child.wait() => status.map_err(|source| self.error(source))?,
+            () = cancel.cancelled() => {
+                group.end(&mut child).await;
+                return Err(ProcessError::Cancelled { command: self.display() });
+            }
+        };
+        group.disarm();
+        Ok(Finished { status, tail })
+    }
+
+    /// Runs it with these bytes on its standard input and returns all of both its streams.
+    ///
+    /// Input is written while output is read, so neither side waits for the other. On cancel as [`Spawn::run`].
+    pub async fn pipe(
+        &self,
+        input: &[u8],
+        cancel: &CancellationToken,
+    ) -> Result<std::process::Output, ProcessError> {
+        let mut child = self.spawn_with(Stdio::piped())?;
+        let group = Group::of(&child);
+        let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let finished = async {
+            let (_, out, err, status) = tokio::join!(
+                write_all(stdin, input),
+                read_all(out, &mut stdout),
+                read_all(err, &mut stderr),
+                child.wait()
+            );
+            out.and(err).and(status)
+        };
+        let status = tokio::select! {
+            status = finished => status.map_err(|source| self.error(source))?,
+            () = cancel.cancelled() => {
+                group.end(&mut child).await;
+                return Err(ProcessError::Cancelled { command: self.display() });
+            }
+        };
+        group.disarm();
+        Ok(std::process::Output {
+            status,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// Runs it and returns all of its standard output and standard error. For short commands.
+    pub async fn output(&self) -> Result<std::process::Output, ProcessError> {
+        let mut command = self.command();
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command.output().await.map_err(|source| self.error(source))
+    }
+
+    fn spawn(&self) -> Result<Child, ProcessError> {
+        self.spawn_with(Stdio::null())
+    }
+
+    fn spawn_with(&self, stdin: Stdio) -> Result<Child, ProcessError> {
+        let mut command = self.command();
+        command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        command.spawn().map_err(|source| self.error(source))
+    }
+
+    /// As a plain command, for becoming it with `exec`.
+    pub fn to_std(&self) -> std::process::Command {
+        self.command().into_std()
+    }
+
+    fn command(&self) -> tokio::process::Command {
+        let (program, args) = self
+            .argv
+            .split_first()
+            .map_or(("", &[][..]), |(program, args)| (program.as_str(), args));
+        let mut command = tokio::process::Command::new(self.program(program));
+        command.args(args).envs(&self.env);
+        for name in &self.env_remove {
+            command.env_remove(name);
+        }
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(cwd);
+        }
+        command
+    }
+
+    /// The program is looked up in the PATH the child gets, not in ours.
+    fn program(&self, program: &str) -> PathBuf {
+        let Some(path) = self.env.get("PATH") else {
+            return program.into();
+        };
+        let cwd = self.cwd.clone().unwrap_or_else(|| ".".into());
+        which::which_in(program, Some(path), cwd).unwrap_or_else(|_| program.into())
+    }
+
+    fn error(&self, source: io::Error) -> ProcessError {
+        ProcessError::Spawn {
+            command: self.display(),
+            source,
+        }
+    }
+}
+
+/// Asks every process group that was started with exactly this argument to end. Finds none where there is no `/proc`.
+pub fn terminate_with_argument(argument: &OsStr) {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for entry in entries {
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        let Some(pid) = pid.and_then(Pid::from_raw) else {
+            continue;
+        };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let mut arguments = line.split(|byte| *byte == 0);
+        if !arguments.any(|found| found == argument.as_bytes()) {
+            continue;
+        }
+        // It may have ended meanwhile.
+        if let Ok(group) = rustix::process::getpgid(Some(pid)) {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+    }
+}
+
+/// How a child ended, after "failed with": `code 1`, `signal 9`.
+pub fn ending(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// A child need not read its input: a closed pipe is no error, its exit status tells.
+async fn write_all<W: AsyncWrite + Unpin>(stream: Option<W>, bytes: &[u8]) {
+    if let Some(mut stream) = stream {
+        let _ = stream.write_all(bytes).await;
+    }
+}
+
+async fn read_all<R: AsyncRead + Unpin>(stream: Option<R>, into: &mut Vec<u8>) -> io::Result<()> {
+    if let Some(mut stream) = stream {
+        stream.read_to_end(into).await?;
+    }
+    Ok(())
+}
+
+struct Lines<R>(Option<tokio::io::Split<BufReader<R>>>);
+
+fn lines<R: AsyncRead + Unpin>(stream: Option<R>) -> Lines<R> {
+    Lines(stream.map(|stream| BufReader::new(stream).split(b'\n')))
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    /// The next line, whatever its encoding; `None` at the end.
+    async fn next(&mut self) -> Option<String> {
+        let bytes = self.0.as_mut()?.next_segment().await.ok()??;
+        let text = String::from_utf8_lossy(&bytes);
+        Some(text.trim_end_matches('\r').to_owned())
+    }
+}
+
+/// The child's process group. Killed when dropped, unless the child has ended by itself.
+struct Group {
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Self { id }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(id) = self.id {
+            // The group may be gone already.
+            let _ = kill_process_group(id, signal);
+        }
+    }
+
+    async fn end(mut self, child: &mut Child) {
+        self.signal(Signal::TERM);
+        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            self.signal(Signal::KILL);
+            let _ = child.wait().await;
+        }
+        self.id = None;
+    }
+
+    fn disarm(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// True while a process of this machine has the pid, whoever's it is.
+pub fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_is_found_by_its_argument_and_told_to_end() {
+        let argument = format!("argument-of-{}", std::process::id());
+        let never = CancellationToken::new();
+        let spawn = Spawn::new(["sh", "-c", "echo up; sleep 1000", "sh", &argument]);
+        let finished = spawn.run(&never, |_| terminate_with_argument(OsStr::new(&argument)));
+        let status = finished.await.expect("it was started").status;
+        assert_eq!(ending(status), "signal 15");
+        assert_eq!(ending(ExitStatus::from_raw(3 << 8)), "code 3");
+    }
+}
