@@ -4,4 +4,8 @@
 //! with `steps` as the glue to the parts that touch the world: `toolchain`, `proto`, `image`, `database`, `runtime`.
 //! ARCHITECTURE.md names who may import whom; `tests/architecture.rs` checks it.
 
+pub mod config;
+pub mod event;
+pub mod plan;
+pub mod report;
 pub mod sys;

@@ -1,0 +1,153 @@
+//! Every mention of a step, field or secret names one that the file declares.
+//!
+//! Works on the keys of the file alone, so that these errors are found beside errors in the tables' values.
+
+use super::Report;
+use crate::config::{
+    ErrorSite, KeyPath, StepId, StepKind,
+    interpolate::{Reference, Target},
+    source::Source,
+    suggest,
+};
+
+const POSTGRES_FIELDS: [&str; 6] = ["url", "host", "port", "user", "password", "database"];
+/// More names than this help nobody.
+const LISTED: usize = 12;
+
+/// Returns those that are right: only they can be part of a circle.
+pub(in crate::config) fn references<'r>(
+    report: &mut Report<'_>,
+    references: &'r [Reference],
+) -> Vec<&'r Reference> {
+    let is_right = |reference: &&Reference| {
+        let before = report.errors.len();
+        match &reference.target {
+            Target::Step(id) => step(report, reference, id),
+            Target::Field { step, field } if exists(report.source, step) => {
+                known_field(report, reference, step, field);
+            }
+            Target::Field { step, .. } => unknown_step(report, reference, step),
+            Target::Secret(name) => secret(report, reference, name),
+        }
+        report.errors.len() == before
+    };
+    references.iter().filter(is_right).collect()
+}
+
+fn step(report: &mut Report<'_>, reference: &Reference, id: &StepId) {
+    let is_database =
+        matches!(&reference.at.0[..], [kind, _, key] if kind == "migrate" && key == "postgres");
+    if !exists(report.source, id) {
+        unknown_step(report, reference, id);
+    } else if is_database && id.kind != StepKind::Postgres {
+        let span = ErrorSite::Span(reference.span.clone());
+        report
+            .at(span, format!("`{id}` is not a Postgres"))
+            .label("expected such as `postgres.db`");
+    }
+}
+
+fn exists(source: &Source, id: &StepId) -> bool {
+    source.contains(&id.key_path())
+}
+
+fn unknown_step(report: &mut Report<'_>, reference: &Reference, id: &StepId) {
+    let steps = declared(report.source);
+    let (text, near) = (id.to_string(), |id: &str| match reference.target {
+        Target::Field { ref field, .. } => format!("did you mean `${{{id}.{field}}}`?"),
+        Target::Step(_) | Target::Secret(_) => format!("did you mean `{id}`?"),
+    });
+    let error = report.at(
+        ErrorSite::Span(reference.span.clone()),
+        format!("`{id}` is not in the file"),
+    );
+    let same_kind: Vec<_> = steps
+        .iter()
+        .filter(|step| step.starts_with(&format!("{}.", id.kind)))
+        .cloned()
+        .collect();
+    if let Some(name) = suggest::nearest(&text, steps.iter().map(String::as_str)) {
+        error.label(near(name));
+    } else if !same_kind.is_empty() && same_kind.len() <= LISTED {
+        error.help(format!("there is {}", suggest::list(&same_kind, "and")));
+    } else {
+        error.help(format!("add a table `[{}]`", id.key_path()));
+    }
+}
+
+/// All steps the file declares.
+fn declared(source: &Source) -> Vec<String> {
+    let mut steps = Vec::new();
+    for kind in StepKind::ALL {
+        let table = match kind {
+            StepKind::Build => "app",
+            _ => kind.as_str(),
+        };
+        let names = source.keys_of(&KeyPath::of([table]));
+        steps.extend(names.map(|name| format!("{kind}.{name}")));
+    }
+    steps
+}
+
+fn known_field(report: &mut Report<'_>, reference: &Reference, id: &StepId, field: &str) {
+    let fields = fields(report.source, id);
+    if fields.iter().any(|known| known == field) {
+        return;
+    }
+    let error = report.at(
+        ErrorSite::Span(reference.span.clone()),
+        format!("`{id}` has no field `{field}`"),
+    );
+    if let Some(near) = suggest::nearest(field, fields.iter().map(String::as_str)) {
+        error.label(format!("did you mean `${{{id}.{near}}}`?"));
+    } else if fields.is_empty() {
+        error.help("only postgres, service and app have fields to refer to");
+    } else {
+        error.help(format!("its fields are {}", suggest::list(&fields, "and")));
+    }
+    if field == "url" && id.kind != StepKind::Postgres {
+        error.help("`url` needs a port named `http`");
+    }
+}
+
+fn fields(source: &Source, id: &StepId) -> Vec<String> {
+    match id.kind {
+        StepKind::Postgres => POSTGRES_FIELDS.map(str::to_owned).to_vec(),
+        StepKind::Service | StepKind::App => {
+            let ports: Vec<_> = source.keys_of(&id.key_path().join("ports")).collect();
+            let mut fields = vec!["host".to_owned()];
+            if ports.contains(&"http") {
+                fields.push("url".into());
+            }
+            if ports.len() == 1 {
+                fields.push("port".into());
+            }
+            fields.extend(ports.iter().map(|port| format!("port.{port}")));
+            fields
+        }
+        StepKind::Toolchain
+        | StepKind::Proto
+        | StepKind::Image
+        | StepKind::Build
+        | StepKind::Migrate
+        | StepKind::Task => Vec::new(),
+    }
+}
+
+fn secret(report: &mut Report<'_>, reference: &Reference, name: &str) {
+    if report.source.contains(&KeyPath::of(["secret", name])) {
+        return;
+    }
+    let source = report.source;
+    let secrets: Vec<_> = source.keys_of(&KeyPath::of(["secret"])).collect();
+    let error = report.at(
+        ErrorSite::Span(reference.span.clone()),
+        format!("there is no secret `{name}`"),
+    );
+    match suggest::nearest(name, secrets) {
+        Some(near) => error.label(format!("did you mean `${{secret.{near}}}`?")),
+        None => error.help(format!(
+            "add a table `[secret.{name}]` with `env`, `file` or `command`"
+        )),
+    };
+}

@@ -1,0 +1,148 @@
+//! Checks that look at several keys of a table, or at several tables. Also fills the port of an HTTP probe.
+
+use std::collections::BTreeMap;
+
+use super::{Report, toolchain};
+use crate::config::{Config, KeyPath, Port, Probe, Ready, StepId, StepKind, suggest};
+
+pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
+    for (name, service) in &mut config.service {
+        let at = KeyPath::of(["service", name]);
+        ready_port(report, &at, &mut service.ready, &service.ports);
+        unique_ports(report, &at, &service.ports);
+    }
+    for (name, app) in &mut config.app {
+        let at = KeyPath::of(["app", name]);
+        ready_port(report, &at, &mut app.service.ready, &app.service.ports);
+        unique_ports(report, &at, &app.service.ports);
+    }
+    for (name, tool) in &config.toolchain {
+        toolchain::check(report, &KeyPath::of(["toolchain", name]), tool);
+    }
+    network_names(report, config);
+    images(report, config);
+    protos(report, config);
+}
+
+/// The probe's port exists; an HTTP probe without one takes `http`, or the only one.
+fn ready_port(
+    report: &mut Report<'_>,
+    at: &KeyPath,
+    ready: &mut Option<Ready>,
+    ports: &BTreeMap<String, Port>,
+) {
+    let at = at.join("ready");
+    let (port, key) = match ready.as_mut().and_then(|ready| ready.probe.as_mut()) {
+        Some(Probe::Http { port, .. }) => (port, "port"),
+        Some(Probe::Tcp { port }) => (port, "tcp"),
+        Some(Probe::Exec { .. } | Probe::Log { .. }) | None => return,
+    };
+    let names: Vec<_> = ports.keys().map(String::as_str).collect();
+    if !port.is_empty() {
+        if !ports.contains_key(port) {
+            let error = report.at_value(&at.join(key), format!("there is no port `{port}`"));
+            match suggest::nearest(port, names.iter().copied()) {
+                Some(near) => error.label(format!("did you mean `{near}`?")),
+                None if names.is_empty() => {
+                    error.help(format!("declare it: ports = {{ {port} = 8080 }}"))
+                }
+                None => error.help(format!("declared here: {}", suggest::list(&names, "and"))),
+            };
+        }
+        return;
+    }
+    match names[..] {
+        [only] => *port = only.to_owned(),
+        _ if ports.contains_key("http") => *port = "http".to_owned(),
+        [] => {
+            report
+                .at_value(
+                    &at,
+                    "an HTTP probe needs a port, and none is declared".into(),
+                )
+                .help("declare it: ports = { http = 8080 }");
+        }
+        _ => {
+            report
+                .at_value(&at, "which port does the HTTP probe ask?".into())
+                .help(format!(
+                    "add `port = …`, one of {}",
+                    suggest::list(&names, "or")
+                ));
+        }
+    }
+}
+
+/// Two names for one port of a container, or one host port wanted twice by the same step.
+fn unique_ports(report: &mut Report<'_>, at: &KeyPath, ports: &BTreeMap<String, Port>) {
+    let ports: Vec<_> = ports.iter().collect();
+    for (index, (name, port)) in ports.iter().enumerate() {
+        let same = |side: fn(&Port) -> u16| {
+            let other = ports[..index]
+                .iter()
+                .find(|(_, other)| side(other) == side(port));
+            other.map(|(other, _)| *other)
+        };
+        let clash = (same(|port| port.container).map(|other| (other, "", port.container)))
+            .or(same(|port| port.host).map(|other| (other, " on the host", port.host)));
+        if let Some((other, side, number)) = clash {
+            let path = at.join("ports").join(*name);
+            let message = format!("ports `{other}` and `{name}` are both {number}{side}");
+            report.at_value(&path, message);
+        }
+    }
+}
+
+/// Containers reach each other by the table's name, whatever the table's kind.
+fn network_names(report: &mut Report<'_>, config: &Config) {
+    let all = (config
+        .postgres
+        .keys()
+        .map(|name| (name, StepKind::Postgres)))
+    .chain(config.service.keys().map(|name| (name, StepKind::Service)))
+    .chain(config.app.keys().map(|name| (name, StepKind::App)));
+    let mut seen: BTreeMap<&str, StepKind> = BTreeMap::new();
+    for (name, kind) in all {
+        let Some(other) = seen.insert(name, kind) else {
+            continue;
+        };
+        let id = StepId::new(kind, name);
+        report
+            .at_key(
+                &id.key_path(),
+                format!("`{id}` and `{other}.{name}` have the same name"),
+            )
+            .label(format!("both would be host `{name}` on the network"))
+            .help("give one of them another name");
+    }
+}
+
+fn images(report: &mut Report<'_>, config: &Config) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, image) in &config.image {
+        let at = KeyPath::of(["image", name]);
+        if image.debian.is_some() && image.dockerfile.is_some() {
+            report
+                .at_key(
+                    &at.join("dockerfile"),
+                    format!("`[{at}]` has both `debian` and `dockerfile`"),
+                )
+                .label("keep only one");
+        }
+        if let Some(other) = seen.insert(&image.reference, name) {
+            let message = format!("`image.{other}` and `{at}` are both `{}`", image.reference);
+            report.at_value(&at.join("ref"), message);
+        }
+    }
+}
+
+fn protos(report: &mut Report<'_>, config: &Config) {
+    for (name, proto) in &config.proto {
+        if proto.rust.is_none() && proto.plugin.is_empty() {
+            let at = KeyPath::of(["proto", name]);
+            report
+                .at_key(&at, format!("`[{at}]` generates nothing"))
+                .help("add `rust = { out = \"…\" }` or `plugin.NAME = { out = \"…\" }`");
+        }
+    }
+}

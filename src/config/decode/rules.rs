@@ -1,0 +1,202 @@
+//! What plain text must obey, checked where it is read so that the error has its span.
+
+use std::path::{Component, Path};
+
+pub(in crate::config) trait Rule {
+    /// Reads after "is not".
+    const WHAT: &'static str;
+    /// For the schema, where a regular expression says it all.
+    const PATTERN: Option<&'static str> = None;
+
+    /// The error is the label of the marked place.
+    fn check(text: &str) -> Result<(), String>;
+}
+
+/// Keys that may be anything.
+pub(in crate::config) enum Anything {}
+
+impl Rule for Anything {
+    const WHAT: &'static str = "a key";
+
+    fn check(_: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Names of tables and ports. They become host names, labels and ids.
+pub(in crate::config) enum TableName {}
+
+impl Rule for TableName {
+    const WHAT: &'static str = "a name";
+    const PATTERN: Option<&'static str> = Some("^[a-z][a-z0-9_-]{0,62}$");
+
+    fn check(text: &str) -> Result<(), String> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Err("must start with a lower-case letter".into());
+        }
+        if text.len() > 63 {
+            return Err("at most 63 characters".into());
+        }
+        match text.chars().all(fits) {
+            true => Ok(()),
+            false => Err("only lower-case letters, digits, `-` and `_`".into()),
+        }
+    }
+}
+
+/// Names of environment variables.
+pub(in crate::config) enum EnvName {}
+
+impl Rule for EnvName {
+    const WHAT: &'static str = "a name of an environment variable";
+    const PATTERN: Option<&'static str> = Some("^[A-Za-z_][A-Za-z0-9_]*$");
+
+    fn check(text: &str) -> Result<(), String> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        match text.chars().all(fits)
+            && !text.is_empty()
+            && !text.starts_with(|c: char| c.is_ascii_digit())
+        {
+            true => Ok(()),
+            false => Err("only letters, digits and `_`, no digit first".into()),
+        }
+    }
+}
+
+/// A path in a container or image.
+pub(in crate::config) enum AbsolutePath {}
+
+impl Rule for AbsolutePath {
+    const WHAT: &'static str = "an absolute path";
+    const PATTERN: Option<&'static str> = Some("^/");
+
+    fn check(text: &str) -> Result<(), String> {
+        match text.starts_with('/') {
+            true => Ok(()),
+            false => Err("must start with `/`".into()),
+        }
+    }
+}
+
+/// A path that stays inside the project.
+pub(in crate::config) enum InsidePath {}
+
+impl Rule for InsidePath {
+    const WHAT: &'static str = "a path inside the project";
+
+    fn check(text: &str) -> Result<(), String> {
+        if text.is_empty() {
+            return Err("expected a path".into());
+        }
+        let mut depth = 0i32;
+        for component in Path::new(text).components() {
+            match component {
+                Component::Normal(_) => depth += 1,
+                Component::ParentDir => depth -= 1,
+                Component::CurDir => {}
+                Component::RootDir | Component::Prefix(_) => {
+                    return Err("must be relative to the project".into());
+                }
+            }
+            if depth < 0 {
+                return Err("leaves the project".into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A glob over files of the project.
+pub(in crate::config) enum Glob {}
+
+impl Rule for Glob {
+    const WHAT: &'static str = "a valid glob";
+
+    fn check(text: &str) -> Result<(), String> {
+        InsidePath::check(text)?;
+        globset::Glob::new(text)
+            .map(drop)
+            .map_err(|error| error.kind().to_string())
+    }
+}
+
+/// Text that must not be empty.
+pub(in crate::config) enum NotEmpty {}
+
+impl Rule for NotEmpty {
+    const WHAT: &'static str = "a usable value";
+    const PATTERN: Option<&'static str> = Some(".");
+
+    fn check(text: &str) -> Result<(), String> {
+        match text.trim().is_empty() {
+            true => Err("expected a value".into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A SHA-256 digest in hexadecimal.
+pub(in crate::config) enum Sha256 {}
+
+impl Rule for Sha256 {
+    const WHAT: &'static str = "a SHA-256 digest";
+    const PATTERN: Option<&'static str> = Some("^[0-9a-f]{64}$");
+
+    fn check(text: &str) -> Result<(), String> {
+        match text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            true => Ok(()),
+            false => Err(format!(
+                "expected 64 lower-case hexadecimal digits, found {} characters",
+                text.chars().count()
+            )),
+        }
+    }
+}
+
+/// An image reference such as `postgres:15`.
+pub(in crate::config) enum ImageRef {}
+
+impl Rule for ImageRef {
+    const WHAT: &'static str = "an image reference";
+    const PATTERN: Option<&'static str> = Some("^[A-Za-z0-9][A-Za-z0-9._/:@-]*$");
+
+    fn check(text: &str) -> Result<(), String> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._/:@-".contains(c);
+        match text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits) {
+            true => Ok(()),
+            false => Err("expected such as `redis:7`".into()),
+        }
+    }
+}
+
+/// The path of a URL.
+pub(in crate::config) enum UrlPath {}
+
+impl Rule for UrlPath {
+    const WHAT: &'static str = "a path of a URL";
+    const PATTERN: Option<&'static str> = Some("^/[^\\s]*$");
+
+    fn check(text: &str) -> Result<(), String> {
+        match text.starts_with('/') && !text.contains(char::is_whitespace) {
+            true => Ok(()),
+            false => Err("must start with `/` and hold no spaces".into()),
+        }
+    }
+}
+
+/// The name of a volume.
+pub(in crate::config) enum VolumeName {}
+
+impl Rule for VolumeName {
+    const WHAT: &'static str = "a name of a volume";
+    const PATTERN: Option<&'static str> = Some("^[A-Za-z0-9][A-Za-z0-9_.-]*$");
+
+    fn check(text: &str) -> Result<(), String> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        match text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits) {
+            true => Ok(()),
+            false => Err("only letters, digits, `_`, `.` and `-`".into()),
+        }
+    }
+}

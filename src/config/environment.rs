@@ -1,0 +1,132 @@
+//! The environment `${env.NAME}` is taken from: the process' own, then `.env` beside the file.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    io::{self, Read},
+    path::Path,
+};
+
+use super::{ConfigError, ErrorSite};
+
+/// A variable of the process' environment, else of `.env` in the project's folder.
+pub fn variable(root: &Path, name: &str) -> Option<String> {
+    let inherited = std::env::var(name).ok();
+    inherited.or_else(|| dotenv(root).0.remove(name))
+}
+
+/// The lines of `.env`, the first of a name wins, and what is wrong with the others. Nothing without a file.
+pub(super) fn dotenv(root: &Path) -> (BTreeMap<String, String>, Vec<ConfigError>) {
+    match std::fs::read(root.join(".env")) {
+        Ok(bytes) => parse(&bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
+        Err(error) => (BTreeMap::new(), vec![unreadable(&error)]),
+    }
+}
+
+fn parse(bytes: &[u8]) -> (BTreeMap<String, String>, Vec<ConfigError>) {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            let before = &bytes[..error.valid_up_to()];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            return (BTreeMap::new(), vec![at(line, "`.env` is not UTF-8 text")]);
+        }
+    };
+    let line = Cell::new(0);
+    let mut values = BTreeMap::new();
+    let mut errors = Vec::new();
+    for entry in dotenvy::from_read_iter(Lines { text, line: &line }) {
+        match entry {
+            Ok((name, value)) => {
+                values.entry(name).or_insert(value);
+            }
+            // The text itself is not shown: it may hold a secret.
+            Err(dotenvy::Error::LineParse(text, _)) => {
+                let more = text.trim_end().matches('\n').count();
+                let mut error = at(
+                    line.get() - more,
+                    "`.env` has a line that is not `NAME=value`",
+                );
+                error.help("quote values that hold spaces, quotes or `#`: NAME=\"value\"");
+                errors.push(error);
+            }
+            Err(dotenvy::Error::Io(error)) => errors.push(unreadable(&error)),
+            Err(error) => errors.push(at(line.get(), &format!("cannot read `.env`: {error}"))),
+        }
+    }
+    (values, errors)
+}
+
+/// Hands out one line at a time and counts them, since the parser does not say where an entry stood.
+struct Lines<'t> {
+    text: &'t str,
+    line: &'t Cell<usize>,
+}
+
+impl Read for Lines<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let end = self.text.find('\n').map_or(self.text.len(), |end| end + 1);
+        let mut length = end.min(buffer.len());
+        while !self.text.is_char_boundary(length) {
+            length -= 1;
+        }
+        let (line, rest) = self.text.split_at(length);
+        buffer[..length].copy_from_slice(line.as_bytes());
+        if length == end && length > 0 {
+            self.line.set(self.line.get() + 1);
+        }
+        self.text = rest;
+        Ok(length)
+    }
+}
+
+fn at(line: usize, message: &str) -> ConfigError {
+    let site = ErrorSite::File {
+        path: ".env".into(),
+        line,
+        column: 1,
+    };
+    ConfigError::new(site, message)
+}
+
+fn unreadable(error: &io::Error) -> ConfigError {
+    ConfigError::new(ErrorSite::Whole, format!("cannot read `.env`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<usize> {
+        let (_, errors) = parse(text.as_bytes());
+        let line = |error: &ConfigError| match error.site {
+            ErrorSite::File { line, .. } => line,
+            ErrorSite::Span(_) | ErrorSite::Whole => 0,
+        };
+        errors.iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_first_of_a_name_wins() {
+        let (values, errors) = parse(b"\xef\xbb\xbfA=1\n# note\n\nexport B='two words'\nA=3\n");
+        assert_eq!(errors, []);
+        assert_eq!(values["A"], "1");
+        assert_eq!(values["B"], "two words");
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        assert_eq!(lines("A=1\nB=2\n"), [0usize; 0]);
+        assert_eq!(lines("A=1\n\n# c\nB C\n"), [4]);
+        assert_eq!(lines("A=1\r\nB=two words\r\n"), [2]);
+        assert_eq!(lines("A=\"x\ny\"\nB=\"open\nC=1\n"), [3]);
+        assert_eq!(lines(&format!("A={}\nB C\n", "é".repeat(9000))), [2]);
+    }
+
+    #[test]
+    fn other_encodings_are_refused() {
+        let (_, errors) = parse(b"A=1\nB=\xff\n");
+        assert_eq!(errors[0].message, "`.env` is not UTF-8 text");
+    }
+}

@@ -1,0 +1,84 @@
+//! The text of the file and where each key stands in it.
+
+use std::{collections::BTreeMap, ops::Range, path::PathBuf};
+
+use super::KeyPath;
+
+/// A file's text with the byte spans of its keys and values.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// As shown to the user, relative to the project: `devenv.toml`.
+    pub path: PathBuf,
+    pub text: String,
+    pub(super) spans: BTreeMap<KeyPath, Spans>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Spans {
+    pub key: Range<usize>,
+    pub value: Range<usize>,
+}
+
+/// A place in a file. Lines and columns count from 1; columns count characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub line: usize,
+    pub column: usize,
+    /// Byte range in the text.
+    pub span: Range<usize>,
+}
+
+impl Source {
+    /// Where the key stands; its nearest existing parent's place when the key itself is not in the file.
+    pub fn key(&self, path: &KeyPath) -> Option<Place> {
+        self.nearest(path)
+            .map(|spans| self.place(spans.key.clone()))
+    }
+
+    /// Where the value of the key stands.
+    pub fn value(&self, path: &KeyPath) -> Option<Place> {
+        self.nearest(path)
+            .map(|spans| self.place(spans.value.clone()))
+    }
+
+    /// Whether the file has this very key.
+    pub(super) fn contains(&self, path: &KeyPath) -> bool {
+        self.spans.contains_key(path)
+    }
+
+    /// The keys right under this one.
+    pub(super) fn keys_of<'s>(&'s self, path: &KeyPath) -> impl Iterator<Item = &'s str> + use<'s> {
+        let parent = path.clone();
+        self.spans
+            .range(path.clone()..)
+            .map(|(path, _)| &path.0)
+            .take_while({
+                let parent = parent.clone();
+                move |path| path.starts_with(&parent.0)
+            })
+            .filter(move |path| path.len() == parent.0.len() + 1)
+            .filter_map(|path| path.last().map(String::as_str))
+    }
+
+    /// Line and column of a byte range.
+    pub fn place(&self, span: Range<usize>) -> Place {
+        let start = span.start.min(self.text.len());
+        let before = &self.text[..start];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        Place {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            span,
+        }
+    }
+
+    fn nearest(&self, path: &KeyPath) -> Option<&Spans> {
+        let mut path = path.clone();
+        loop {
+            if let Some(spans) = self.spans.get(&path) {
+                return Some(spans);
+            }
+            path = path.parent()?;
+        }
+    }
+}

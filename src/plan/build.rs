@@ -1,0 +1,369 @@
+//! Config → Plan: which steps there are, what each needs, and what each one's definition says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Digest, Inputs, Plan, Step, draft::Draft};
+use crate::config::{
+    App, Build, Config, Image, KeyPath, Migrate, Part, Postgres, Proto, Service, StepId, StepKind,
+    Task, Template, Tool,
+};
+
+/// Bumped whenever keys of the same definition change, so that old records do not match by accident.
+const SCHEMA: &str = "1";
+
+/// Facts of `devenv.lock`, by step: pinned digests. They are part of a step's definition.
+pub type Locked = BTreeMap<StepId, String>;
+
+impl Plan {
+    /// All steps the file describes. Pure: the same file and lock give the same plan and hash on every machine.
+    pub fn build(config: &Config, locked: &Locked) -> Plan {
+        let mut builder = Builder {
+            config,
+            locked,
+            steps: BTreeMap::new(),
+        };
+        builder.toolchain();
+        builder.images();
+        builder.protos();
+        for (name, postgres) in &config.postgres {
+            builder.postgres(name, postgres);
+        }
+        for (name, service) in &config.service {
+            builder.service(name, service);
+        }
+        for (name, migrate) in &config.migrate {
+            builder.migrate(name, migrate);
+        }
+        for (name, app) in &config.app {
+            builder.app(name, app);
+        }
+        for (name, task) in &config.task {
+            builder.task(name, task);
+        }
+        let steps = builder.steps;
+        let hash = hash(&config.project.name, &steps);
+        Plan {
+            project: config.project.name.clone(),
+            steps,
+            hash,
+        }
+    }
+
+    /// What `devenv up` is for: everything but the tasks nothing needs.
+    pub fn up_goals(&self) -> BTreeSet<StepId> {
+        self.steps
+            .keys()
+            .filter(|id| id.kind != StepKind::Task)
+            .cloned()
+            .collect()
+    }
+
+    /// The edges, for order and closure.
+    pub fn graph(&self) -> super::Graph {
+        super::Graph {
+            needs: self
+                .steps
+                .iter()
+                .map(|(id, step)| (id.clone(), step.needs.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// Name of the step that gives an image: its `[image.*]` table's name, else the reference itself.
+pub fn image_step(config: &Config, reference: &str) -> StepId {
+    let name = config
+        .image
+        .iter()
+        .find(|(_, image)| image.reference == reference)
+        .map_or(reference, |(name, _)| name);
+    StepId::new(StepKind::Image, name)
+}
+
+struct Builder<'a> {
+    config: &'a Config,
+    locked: &'a Locked,
+    steps: BTreeMap<StepId, Step>,
+}
+
+impl Builder<'_> {
+    fn toolchain(&mut self) {
+        for (name, tool) in &self.config.toolchain {
+            let id = StepId::new(StepKind::Toolchain, name);
+            self.add(Draft::new(id, tool));
+        }
+    }
+
+    fn images(&mut self) {
+        for (name, image) in &self.config.image {
+            let draft = Draft::new(StepId::new(StepKind::Image, name), image);
+            let tool = self.image_tool(image);
+            self.add(draft.feeds(tool));
+        }
+        let config = self.config;
+        for (name, postgres) in &config.postgres {
+            self.implicit_image(&postgres.image, KeyPath::of(["postgres", name]));
+        }
+        for (name, service) in &config.service {
+            self.implicit_image(&service.image, KeyPath::of(["service", name, "image"]));
+        }
+        for (name, app) in &config.app {
+            if let Build::Host(build) = &app.build {
+                self.implicit_image(&build.base, KeyPath::of(["app", name, "build", "base"]));
+            }
+        }
+    }
+
+    /// An image that a step uses by reference alone, with no `[image.*]` table.
+    fn implicit_image(&mut self, reference: &str, site: KeyPath) {
+        let id = image_step(self.config, reference);
+        if self.steps.contains_key(&id) {
+            return;
+        }
+        let mut draft = Draft::new(id, &BTreeMap::from([("ref", reference)]));
+        draft.step.site = site;
+        self.add(draft);
+    }
+
+    /// Building from packages runs mmdebstrap: the tool that provides it goes first.
+    fn image_tool(&self, image: &Image) -> Vec<StepId> {
+        if image.debian.is_none() {
+            return Vec::new();
+        }
+        self.config
+            .toolchain
+            .iter()
+            .filter(|(name, tool)| command_of(name, tool) == "mmdebstrap")
+            .map(|(name, _)| StepId::new(StepKind::Toolchain, name))
+            .collect()
+    }
+
+    fn protos(&mut self) {
+        for (name, proto) in &self.config.proto {
+            let id = StepId::new(StepKind::Proto, name);
+            let tools = self.proto_tools(proto);
+            let draft = Draft::new(id, proto).feeds(tools);
+            self.add(draft.needs(proto.needs.iter().cloned()));
+        }
+    }
+
+    /// Rust code is generated in process; only plugins come from the toolchain.
+    fn proto_tools(&self, proto: &Proto) -> Vec<StepId> {
+        if proto.plugin.is_empty() {
+            return Vec::new();
+        }
+        self.tools()
+    }
+
+    fn postgres(&mut self, name: &str, postgres: &Postgres) {
+        let id = StepId::new(StepKind::Postgres, name);
+        let mut draft = Draft::new(id, postgres)
+            .feeds([image_step(self.config, &postgres.image)])
+            .needs(postgres.needs.iter().cloned())
+            .references([&postgres.password]);
+        // Readiness and what is made inside the database do not make the server another one.
+        draft.drop_fields(&["ready", "needs", "database", "user", "extensions"]);
+        // A password written in the file must not be readable in a label.
+        draft.hide_text("password", &postgres.password);
+        self.add(draft);
+    }
+
+    fn service(&mut self, name: &str, service: &Service) {
+        let id = StepId::new(StepKind::Service, name);
+        let draft = self
+            .running(Draft::new(id, service), service)
+            .feeds([image_step(self.config, &service.image)]);
+        self.add(draft);
+    }
+
+    /// What services and apps have in common.
+    fn running(&self, draft: Draft, service: &Service) -> Draft {
+        let templates = service
+            .env
+            .values()
+            .chain(service.entrypoint.iter().flatten())
+            .chain(service.command.iter().flatten());
+        let facts = self.facts(templates.clone());
+        let mut draft = draft
+            .needs(service.needs.iter().cloned())
+            .references(templates);
+        draft.drop_fields(&["ready", "needs"]);
+        draft.with(facts)
+    }
+
+    fn migrate(&mut self, name: &str, migrate: &Migrate) {
+        let id = StepId::new(StepKind::Migrate, name);
+        let draft = Draft::new(id, migrate)
+            .needs([migrate.postgres.clone()])
+            .needs(migrate.needs.iter().cloned());
+        self.add(draft);
+    }
+
+    fn app(&mut self, name: &str, app: &App) {
+        let build = self.build(name, app);
+        let id = StepId::new(StepKind::App, name);
+        let draft = self.running(Draft::new(id, &app.service), &app.service);
+        let mut draft = draft.feeds([build]);
+        draft.drop_fields(&["image"]);
+        if let Build::Host(host) = &app.build {
+            // Laying the artifact on its base happens when the app starts, so that compiling does not wait for the base.
+            draft = draft.feeds([image_step(self.config, &host.base)]);
+            let laid = Draft::new(StepId::new(StepKind::App, name), host);
+            for field in ["user", "base"] {
+                draft.copy_fields(&laid, field);
+            }
+            draft.copy_fields(&laid, "files");
+        }
+        self.add(draft);
+    }
+
+    fn build(&mut self, name: &str, app: &App) -> StepId {
+        let id = StepId::new(StepKind::Build, name);
+        let draft = match &app.build {
+            Build::Host(build) => {
+                let mut draft = Draft::new(id.clone(), build)
+                    .feeds(self.tools())
+                    .feeds(self.of_kind(StepKind::Proto))
+                    .references(build.env.values())
+                    .with(self.facts(build.env.values()));
+                draft.drop_fields(&["base", "files", "user"]);
+                draft
+            }
+            Build::Dockerfile(build) => Draft::new(id.clone(), build)
+                .feeds(self.of_kind(StepKind::Proto))
+                .feeds(self.defined_images())
+                .references(build.args.values())
+                .with(self.facts(build.args.values())),
+        };
+        self.add(draft);
+        id
+    }
+
+    fn task(&mut self, name: &str, task: &Task) {
+        let id = StepId::new(StepKind::Task, name);
+        let mut draft = Draft::new(id, task)
+            .feeds(self.tools())
+            .needs(task.needs.iter().cloned())
+            .references(task.env.values())
+            .with(self.facts(task.env.values()));
+        draft.drop_fields(&["needs", "timeout"]);
+        self.add(draft);
+    }
+
+    fn tools(&self) -> Vec<StepId> {
+        self.of_kind(StepKind::Toolchain)
+    }
+
+    /// Images a Dockerfile may name in FROM that no registry has.
+    fn defined_images(&self) -> Vec<StepId> {
+        let names = self.config.image.keys();
+        names
+            .map(|name| StepId::new(StepKind::Image, name))
+            .collect()
+    }
+
+    /// What references to other steps come to, as far as the file says: when it changes, whoever was given the old value is out of date.
+    fn facts<'t>(&self, templates: impl IntoIterator<Item = &'t Template>) -> Inputs {
+        let mut facts = Inputs::default();
+        let parts = templates.into_iter().flat_map(|template| &template.parts);
+        for part in parts {
+            if let Part::Field { step, field } = part
+                && let Some(fact) = self.fact(step, field)
+            {
+                facts.content(format!("{step}.{field}"), Digest::of(fact));
+            }
+        }
+        facts
+    }
+
+    /// A text that changes when the field's value inside a container does. Names of hosts do not change.
+    fn fact(&self, step: &StepId, field: &str) -> Option<String> {
+        if let StepKind::Postgres = step.kind {
+            let postgres = self.config.postgres.get(&step.name)?;
+            let (user, database) = (&postgres.user, &postgres.database);
+            return match field {
+                "user" => Some(user.clone()),
+                "database" => Some(database.clone()),
+                "password" => Some(postgres.password.to_string()),
+                "url" => Some(format!("{user}\n{}\n{database}", postgres.password)),
+                _ => None,
+            };
+        }
+        let service = match step.kind {
+            StepKind::Service => self.config.service.get(&step.name)?,
+            _ => &self.config.app.get(&step.name)?.service,
+        };
+        let port = match field {
+            "port" => service.ports.values().next(),
+            "url" => service.ports.get("http"),
+            field => service.ports.get(field.strip_prefix("port.")?),
+        };
+        port.map(|port| port.container.to_string())
+    }
+
+    fn of_kind(&self, kind: StepKind) -> Vec<StepId> {
+        let of_kind = self.steps.keys().filter(|id| id.kind == kind);
+        of_kind.cloned().collect()
+    }
+
+    fn add(&mut self, draft: Draft) {
+        let mut step = draft.step;
+        step.definition.text("schema", SCHEMA);
+        if let Some(pin) = self.locked.get(&step.id) {
+            step.definition.text("lock", pin);
+        }
+        self.steps.insert(step.id.clone(), step);
+    }
+}
+
+/// The executable a tool is known for.
+fn command_of<'a>(name: &'a str, tool: &'a Tool) -> &'a str {
+    tool.command
+        .as_deref()
+        .or(tool.package.as_deref())
+        .unwrap_or(name)
+}
+
+/// Digest of the canonical JSON of steps and edges.
+fn hash(project: &str, steps: &BTreeMap<StepId, Step>) -> Digest {
+    let canonical =
+        serde_json::json!({ "project": project, "steps": steps.values().collect::<Vec<_>>() });
+    Digest::of(canonical.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(postgres: &str) -> Plan {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let text = format!(
+            "[project]\nname = \"x\"\n[postgres.db]\nversion = \"15\"\n{postgres}\n[service.web]\nimage = \"web\"\n\
+             env = {{ URL = \"${{postgres.db.url}}\", HOST = \"${{postgres.db.host}}\" }}\n"
+        );
+        std::fs::write(dir.path().join(crate::config::FILE), text).expect("written");
+        let config = crate::config::load(dir.path()).expect("a good file");
+        Plan::build(&config, &Locked::new())
+    }
+
+    #[test]
+    fn what_a_reference_comes_to_is_part_of_the_definition() {
+        let web: StepId = "service.web".parse().expect("a step id");
+        let definition = |postgres: &str| built(postgres).steps[&web].definition.clone();
+        let old = definition("database = \"a\"");
+        for changed in [
+            "database = \"b\"",
+            "database = \"a\"\nuser = \"u\"",
+            "database = \"a\"\npassword = \"secret\"",
+        ] {
+            let new = definition(changed);
+            let reasons = new.changes_since(&old);
+            let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+            assert_eq!(reasons, ["postgres.db.url changed"], "{changed}");
+            let text = serde_json::to_string(&new).expect("serialises");
+            assert!(!text.contains("secret"), "{text}");
+        }
+        // What changes nothing of the address does not replace the service.
+        assert_eq!(definition("database = \"a\"\nport = 5555"), old);
+    }
+}

@@ -1,0 +1,268 @@
+use std::{
+    fs::{File, FileTimes, Permissions},
+    os::unix::fs::symlink,
+};
+
+use proptest::prelude::*;
+
+use super::*;
+
+struct Folder {
+    dir: tempfile::TempDir,
+}
+
+impl Folder {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Self { dir };
+        for (path, text) in files {
+            folder.write(path, text);
+        }
+        folder
+    }
+
+    fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Sets the modification time into the past. The change time stays now.
+    fn age(&self, path: &str) {
+        let times = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+        File::options()
+            .write(true)
+            .open(self.root().join(path))
+            .unwrap()
+            .set_times(times)
+            .unwrap();
+    }
+
+    fn cache(&self) -> FileCache {
+        FileCache::load(self.root(), &self.root().join(".devenv/cache/files"))
+    }
+
+    fn names(&self, globs: &[&str]) -> String {
+        self.inputs(globs)
+            .into_iter()
+            .map(|(field, input)| match input {
+                Input::Absent => format!("{field} (absent)"),
+                Input::Text(_) | Input::Content(_) => field,
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn inputs(&self, globs: &[&str]) -> BTreeMap<String, Input> {
+        let globs: Vec<_> = globs.iter().map(|glob| (*glob).to_owned()).collect();
+        fingerprint(self.root(), &globs, &self.cache()).unwrap()
+    }
+}
+
+fn sample() -> Folder {
+    Folder::with(&[
+        (".gitignore", "/target\n*.log\n"),
+        (".devenv/state", ""),
+        (".git/HEAD", ""),
+        (".env.example", ""),
+        ("Cargo.toml", ""),
+        ("src/main.rs", ""),
+        ("src/a/b.rs", ""),
+        ("src/a/notes.log", ""),
+        ("target/out/gen.rs", ""),
+    ])
+}
+
+#[test]
+fn no_globs_name_all_that_git_does_not_ignore() {
+    let folder = sample();
+    expect_test::expect![[r"
+        file..env.example
+        file..gitignore
+        file.Cargo.toml
+        file.src/a/b.rs
+        file.src/main.rs"]]
+    .assert_eq(&folder.names(&[]));
+}
+
+#[test]
+fn globs_stop_at_folders_and_exclusions_take_away() {
+    let folder = sample();
+    assert_eq!(folder.names(&["src/*.rs"]), "file.src/main.rs");
+    assert_eq!(folder.names(&["**/*.rs", "!src/a"]), "file.src/main.rs");
+    assert_eq!(folder.names(&["src", "!**/main.rs"]), "file.src/a/b.rs");
+    assert_eq!(folder.names(&["./src//a/"]), "file.src/a/b.rs");
+    assert_eq!(folder.names(&["nothing/**"]), "");
+}
+
+#[test]
+fn ignored_files_are_had_by_naming_them() {
+    let folder = sample();
+    assert_eq!(folder.names(&["**/*.log"]), "");
+    assert_eq!(folder.names(&["src/a/notes.log"]), "file.src/a/notes.log");
+    assert_eq!(folder.names(&["target/out/*.rs"]), "file.target/out/gen.rs");
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_absent() {
+    let folder = sample();
+    assert_eq!(
+        folder.names(&["Cargo.lock", "Cargo.toml/no"]),
+        "file.Cargo.lock (absent)\nfile.Cargo.toml/no (absent)"
+    );
+}
+
+#[test]
+fn globs_out_of_the_project_are_refused() {
+    let folder = sample();
+    for glob in ["../x", "/etc/*", "a/../../b", "!../x"] {
+        let error = fingerprint(folder.root(), &[glob.into()], &folder.cache()).unwrap_err();
+        assert!(matches!(error, FingerprintError::Outside { .. }), "{glob}");
+    }
+    let error = fingerprint(folder.root(), &["a[".into()], &folder.cache()).unwrap_err();
+    assert_eq!(error.to_string(), "`a[` is not a valid glob");
+}
+
+#[test]
+fn mode_and_link_target_count() {
+    let folder = Folder::with(&[("x", "y"), ("y", "y")]);
+    let plain = folder.inputs(&["x"]);
+    fs::set_permissions(folder.root().join("x"), Permissions::from_mode(0o755)).unwrap();
+    let executable = folder.inputs(&["x"]);
+    assert_ne!(plain, executable);
+    fs::set_permissions(folder.root().join("x"), Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(
+        plain,
+        folder.inputs(&["x"]),
+        "only the executable bit counts"
+    );
+
+    fs::remove_file(folder.root().join("x")).unwrap();
+    symlink("y", folder.root().join("x")).unwrap();
+    let link = folder.inputs(&["x"]);
+    assert_ne!(plain, link);
+    fs::remove_file(folder.root().join("x")).unwrap();
+    symlink("z", folder.root().join("x")).unwrap();
+    assert_ne!(
+        link,
+        folder.inputs(&["x"]),
+        "a broken link has a digest too"
+    );
+}
+
+#[test]
+fn a_file_too_young_to_be_told_apart_is_not_remembered() {
+    let folder = Folder::with(&[("x", "one")]);
+    let cache = folder.cache();
+    let globs = ["x".to_owned()];
+    let one = fingerprint(folder.root(), &globs, &cache).unwrap();
+    // Same size, same inode, perhaps the same tick of the clock.
+    folder.write("x", "two");
+    assert_ne!(one, fingerprint(folder.root(), &globs, &cache).unwrap());
+}
+
+#[test]
+fn a_settled_file_is_not_read_again() {
+    let folder = Folder::with(&[("x", "one")]);
+    let metadata = fs::metadata(folder.root().join("x")).unwrap();
+    let later = SystemTime::now() + std::time::Duration::from_secs(5);
+    let cache = folder.cache();
+    cache.insert("x", &metadata, &Digest::of("remembered"), later);
+    cache.insert("gone", &metadata, &Digest::of("gone"), later);
+    cache.save().unwrap();
+
+    let cache = folder.cache();
+    let inputs = fingerprint(folder.root(), &["x".into()], &cache).unwrap();
+    assert_eq!(inputs["file.x"], Input::Content(Digest::of("remembered")));
+    assert!(
+        cache.get("gone", &metadata).is_none(),
+        "gone files are forgotten"
+    );
+
+    // Same size, and the modification time set back: the change time still tells.
+    folder.write("x", "two");
+    folder.age("x");
+    let inputs = fingerprint(folder.root(), &["x".into()], &cache).unwrap();
+    assert_ne!(inputs["file.x"], Input::Content(Digest::of("remembered")));
+}
+
+#[test]
+fn a_damaged_cache_is_an_empty_one() {
+    let folder = Folder::with(&[("x", "one")]);
+    let metadata = fs::metadata(folder.root().join("x")).unwrap();
+    let later = SystemTime::now() + std::time::Duration::from_secs(5);
+    let cache = folder.cache();
+    cache.insert("x", &metadata, &Digest::of("remembered"), later);
+    cache.save().unwrap();
+    let path = folder.root().join(".devenv/cache/files");
+    let good = fs::read(&path).unwrap();
+    assert!(folder.cache().get("x", &metadata).is_some());
+    for length in 0..good.len() {
+        fs::write(&path, &good[..length]).unwrap();
+        assert!(folder.cache().get("x", &metadata).is_none(), "{length}");
+        let mut flipped = good.clone();
+        flipped[length] ^= 1;
+        fs::write(&path, &flipped).unwrap();
+        assert!(folder.cache().get("x", &metadata).is_none(), "{length}");
+    }
+}
+
+#[test]
+fn many_files_are_read_on_all_cores() {
+    let folder = Folder::with(&[]);
+    for i in 0..500 {
+        folder.write(&format!("f{i}"), &i.to_string());
+    }
+    let inputs = folder.inputs(&[]);
+    assert_eq!(inputs.len(), 500);
+    let digests: std::collections::HashSet<_> =
+        inputs.values().map(|input| format!("{input:?}")).collect();
+    assert_eq!(digests.len(), 500);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// One cache lives through all the changes, as in real use.
+    #[test]
+    fn content_decides_and_times_do_not(texts in prop::collection::vec("[ab]{0,2}", 2..8)) {
+        let folder = Folder::with(&[("x", "")]);
+        let cache = folder.cache();
+        let globs = ["x".to_owned()];
+        let mut seen = BTreeMap::new();
+        for text in texts {
+            folder.write("x", &text);
+            let now = fingerprint(folder.root(), &globs, &cache).unwrap();
+            folder.age("x");
+            prop_assert_eq!(&now, &fingerprint(folder.root(), &globs, &cache).unwrap());
+            for (other, inputs) in &seen {
+                prop_assert_eq!(other == &text, inputs == &now);
+            }
+            seen.insert(text, now);
+        }
+    }
+}
+
+#[test]
+fn named_files_are_no_globs_and_may_lie_outside() {
+    let folder = Folder::with(&[("project/a[1]", "1"), ("project/a1", "2"), ("shared", "3")]);
+    let root = folder.root().join("project");
+    let files = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let cache = FileCache::load(&root, &root.join(".devenv/cache/files"));
+        fingerprint_files(&root, &names, &cache).unwrap()
+    };
+    let found = files(&["a[1]", "../shared", "!gone"]);
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        ["file.!gone", "file.../shared", "file.a[1]"]
+    );
+    assert_eq!(found["file.!gone"], Input::Absent);
+    assert_ne!(found["file.a[1]"], files(&["a1"])["file.a1"]);
+    // As a list of globs, this would be the whole project.
+    assert!(files(&[]).is_empty());
+}

@@ -1,0 +1,94 @@
+//! What a step depends on, field by field. Its digest is the step's key; the difference of two is the reason to run.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Reason};
+
+/// A blake3 digest, as 64 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(pub String);
+
+impl Digest {
+    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+        Self(blake3::hash(bytes.as_ref()).to_hex().to_string())
+    }
+
+    /// The first 12 digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One input of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Input {
+    /// A value that may be shown.
+    Text(String),
+    /// Content too long to show: a file, an image, an upstream step's output.
+    Content(Digest),
+    /// A file or variable that does not exist.
+    Absent,
+}
+
+/// Field name (`env.LOG_LEVEL`, `image`, `file.src/main.rs`) → value. Never holds a secret's value, only its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Inputs(pub BTreeMap<String, Input>);
+
+impl Inputs {
+    pub fn text(&mut self, field: impl Into<String>, value: impl Into<String>) -> &mut Self {
+        self.0.insert(field.into(), Input::Text(value.into()));
+        self
+    }
+
+    pub fn content(&mut self, field: impl Into<String>, digest: Digest) -> &mut Self {
+        self.0.insert(field.into(), Input::Content(digest));
+        self
+    }
+
+    pub fn absent(&mut self, field: impl Into<String>) -> &mut Self {
+        self.0.insert(field.into(), Input::Absent);
+        self
+    }
+
+    /// The step's key: a digest of the canonical JSON.
+    pub fn key(&self) -> Digest {
+        Digest::of(serde_json::to_vec(self).expect("a map of strings serialises"))
+    }
+
+    /// What changed from `old` to `self`, one reason per field, in field order.
+    pub fn changes_since(&self, old: &Inputs) -> Vec<Reason> {
+        let fields: std::collections::BTreeSet<_> = self.0.keys().chain(old.0.keys()).collect();
+        fields
+            .into_iter()
+            .filter_map(|field| {
+                let change = match (old.0.get(field), self.0.get(field)) {
+                    (None, Some(_)) => Change::Added,
+                    (Some(_), None) => Change::Removed,
+                    (Some(Input::Text(from)), Some(Input::Text(to))) if from != to => {
+                        Change::Value {
+                            from: from.clone(),
+                            to: to.clone(),
+                        }
+                    }
+                    (Some(from), Some(to)) if from != to => Change::Content,
+                    _ => return None,
+                };
+                Some(Reason::Field {
+                    field: field.clone(),
+                    change,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,17 @@
+//! Turns a checked Config into a Plan: steps, edges, keys, and for each step what to do and why.
+//! No I/O but `fingerprint`'s reads: the same input gives the same plan, with the engine off too.
+
+mod build;
+mod draft;
+pub mod fingerprint;
+mod graph;
+mod inputs;
+mod reason;
+mod step;
+
+pub use build::{Locked, image_step};
+pub use fingerprint::{FileCache, FingerprintError, fingerprint, fingerprint_files};
+pub use graph::{CycleError, Graph};
+pub use inputs::{Digest, Input, Inputs};
+pub use reason::{Change, Reason};
+pub use step::{Acted, Action, Decision, Output, Outputs, Plan, Step, Verdict};

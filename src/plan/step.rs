@@ -1,0 +1,126 @@
+//! The nodes of a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Inputs, Reason};
+use crate::config::{KeyPath, StepId, StepKind};
+
+/// One node: what it is, what must have finished before it, and what its definition says.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    pub id: StepId,
+    pub kind: StepKind,
+    /// Where in the file it is defined.
+    pub site: KeyPath,
+    /// Steps that must have finished first.
+    pub needs: BTreeSet<StepId>,
+    /// The needs whose output is an input of this step: when one runs, this one may have to.
+    pub feeds: BTreeSet<StepId>,
+    /// What the file says of it, field by field: the static part of its inputs.
+    pub definition: Inputs,
+}
+
+/// All steps of a project. The same commit gives the same hash on every machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    pub project: String,
+    pub steps: BTreeMap<StepId, Step>,
+    pub hash: Digest,
+}
+
+/// What a step does when it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Nothing: it is as wanted.
+    Skip,
+    /// Run a command or generator.
+    Run,
+    Install,
+    /// Get an image from a registry.
+    Pull,
+    Build,
+    /// Start what is not there or stopped.
+    Start,
+    /// Stop and start the same thing.
+    Restart,
+    /// Replace it by a new one; its data stay.
+    Recreate,
+    /// Apply migrations.
+    Apply,
+    /// Remove what the file no longer mentions.
+    Remove,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Skip => "skip",
+            Action::Run => "run",
+            Action::Install => "install",
+            Action::Pull => "pull",
+            Action::Build => "build",
+            Action::Start => "start",
+            Action::Restart => "restart",
+            Action::Recreate => "recreate",
+            Action::Apply => "apply",
+            Action::Remove => "remove",
+        }
+    }
+}
+
+/// What a step would do now, and why. A skip has no reasons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    pub action: Action,
+    pub reasons: Vec<Reason>,
+}
+
+impl Decision {
+    pub fn skip() -> Self {
+        Self {
+            action: Action::Skip,
+            reasons: Vec::new(),
+        }
+    }
+
+    pub fn of(action: Action, reasons: Vec<Reason>) -> Self {
+        Self { action, reasons }
+    }
+}
+
+/// What a finished step hands to the steps that need it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Identity of the content it made: an image id, a digest of generated files. Empty where only order matters.
+    pub digest: String,
+    /// Values for the steps downstream: `port.http` → `8080`.
+    pub values: BTreeMap<String, String>,
+}
+
+/// Outputs of the steps that have finished. In a plan, a step that would run is missing here.
+pub type Outputs = BTreeMap<StepId, Output>;
+
+/// What a step decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing to do: it is as wanted, and this is its output.
+    Keep(Output),
+    Act(Decision),
+}
+
+impl Verdict {
+    pub fn act(action: Action, reasons: Vec<Reason>) -> Self {
+        Verdict::Act(Decision::of(action, reasons))
+    }
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Acted {
+    pub output: Output,
+    /// Past tense with a number: `Applied 3 migrations to postgres.db`.
+    pub summary: String,
+}

@@ -1,0 +1,208 @@
+//! Failures as text with the marked place of the file they come from.
+
+use std::{ops::Range, path::Path};
+
+use annotate_snippets::{
+    AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
+};
+
+use super::words;
+use crate::{
+    config::{ConfigError, ConfigErrors, ErrorSite, Source},
+    event::{Fault, Site},
+};
+
+/// Text that is shown before a note about the last line of a log.
+const LAST_LOG: &str = "last log: ";
+
+/// A failure, with colours; the stream strips them where they cannot be shown.
+pub(super) fn fault(fault: &Fault, source: Option<&Source>) -> String {
+    let label = fault.label.as_deref();
+    let mut elements = Vec::new();
+    match (&fault.site, source) {
+        (Some(Site::Key(path)), Some(source)) => match source.key(path) {
+            Some(place) => elements.push(marked(source, place.span, label)),
+            None => elements.push(Origin::path(shown(&source.path)).into()),
+        },
+        (Some(Site::File { path, line, column }), _) => {
+            elements.push(origin(path, *line, *column));
+            elements.extend(label.map(|label| note(Level::NOTE, label)));
+        }
+        (Some(Site::Key(_)), None) | (None, _) => {
+            elements.extend(label.map(|label| note(Level::NOTE, label)));
+        }
+    }
+    elements.extend(
+        fault
+            .notes
+            .iter()
+            .map(|text| match text.strip_prefix(LAST_LOG) {
+                Some(line) => note(Level::NOTE.with_name(LAST_LOG.trim_end_matches(": ")), line),
+                None => note(Level::NOTE, text),
+            }),
+    );
+    elements.extend(fault.help.as_deref().map(|help| note(Level::HELP, help)));
+    render(&fault.message, elements)
+}
+
+/// All errors of a file, each with its place, a blank line between them.
+pub(super) fn config_errors(errors: &ConfigErrors) -> String {
+    let source = &errors.source_file;
+    let shown = errors
+        .errors
+        .iter()
+        .map(|error| config_error(error, source) + "\n");
+    shown.collect()
+}
+
+fn config_error(error: &ConfigError, source: &Source) -> String {
+    let label = error.label.as_deref();
+    let mut elements = match &error.site {
+        ErrorSite::Span(span) => vec![marked(source, span.clone(), label)],
+        ErrorSite::File { path, line, column } => vec![origin(path, *line, *column)],
+        ErrorSite::Whole => Vec::new(),
+    };
+    elements.extend(error.help.as_deref().map(|help| note(Level::HELP, help)));
+    render(&error.message, elements)
+}
+
+fn marked<'a>(source: &'a Source, span: Range<usize>, label: Option<&'a str>) -> Element<'a> {
+    let end = source.text.len();
+    let span = span.start.min(end)..span.end.min(end);
+    let annotation = AnnotationKind::Primary
+        .span(span)
+        .label(label.map(normalize_untrusted_str));
+    Snippet::source(&source.text)
+        .path(shown(&source.path))
+        .annotation(annotation)
+        .into()
+}
+
+fn origin(path: &Path, line: usize, column: usize) -> Element<'static> {
+    Origin::path(shown(path))
+        .line(line)
+        .char_column(column)
+        .into()
+}
+
+fn note<'a>(level: Level<'a>, text: &str) -> Element<'a> {
+    // Notes quote what programs wrote.
+    let lines: Vec<_> = text.lines().map(words::clean).collect();
+    level
+        .message(normalize_untrusted_str(&lines.join("\n")))
+        .into()
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn render(message: &str, elements: Vec<Element<'_>>) -> String {
+    let group = Group::with_title(Level::ERROR.primary_title(message)).elements(elements);
+    Renderer::styled().render(&[group]) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::config::{self, KeyPath};
+
+    const FILE: &str = "[project]\nname = \"x\"\n\n[postgres.db]\nversion = \"15\"\n";
+
+    fn check(failure: &Fault, expect: Expect) {
+        let config = config::parse(Path::new("devenv.toml"), FILE, &|_| None).expect("valid");
+        let text = fault(failure, Some(&config.source));
+        expect.assert_eq(&anstream::adapter::strip_str(&text).to_string());
+    }
+
+    #[test]
+    fn a_key_is_marked() {
+        let failure = Fault::new("service `postgres.db` was not ready after 30s")
+            .at_key(KeyPath::of(["postgres", "db"]))
+            .label("probe `select 1` never answered")
+            .note("last log: FATAL: data directory has wrong ownership")
+            .help("see `devenv logs postgres.db`, or raise `ready.timeout`");
+        check(
+            &failure,
+            expect![[r#"
+            error: service `postgres.db` was not ready after 30s
+             --> devenv.toml:4:1
+              |
+            4 | [postgres.db]
+              | ^^^^^^^^^^^^^ probe `select 1` never answered
+              |
+              = last log: FATAL: data directory has wrong ownership
+              = help: see `devenv logs postgres.db`, or raise `ready.timeout`
+        "#]],
+        );
+    }
+
+    #[test]
+    fn an_absent_key_marks_its_table() {
+        let key = KeyPath::of(["postgres", "db", "ready", "timeout"]);
+        check(
+            &Fault::new("it took too long").at_key(key),
+            expect![[r#"
+            error: it took too long
+             --> devenv.toml:4:1
+              |
+            4 | [postgres.db]
+              | ^^^^^^^^^^^^^
+        "#]],
+        );
+    }
+
+    #[test]
+    fn another_file_is_named() {
+        let failure = Fault::new("migration `V2__index` failed")
+            .at_file("migrations/V2__index.sql", 3, 14)
+            .label("relation \"users\" does not exist")
+            .note("SQLSTATE 42P01");
+        check(
+            &failure,
+            expect![[r#"
+            error: migration `V2__index` failed
+            --> migrations/V2__index.sql:3:14
+             = note: relation "users" does not exist
+             = note: SQLSTATE 42P01
+        "#]],
+        );
+    }
+
+    #[test]
+    fn without_a_place() {
+        let failure = Fault::new("no engine answers")
+            .note("connection refused")
+            .note("line one\nline two")
+            .help("start Docker");
+        check(
+            &failure,
+            expect![[r#"
+            error: no engine answers
+             |
+             = note: connection refused
+             = note: line one
+                     line two
+             = help: start Docker
+        "#]],
+        );
+        check(
+            &Fault::new("interrupted"),
+            expect![[r#"
+            error: interrupted
+        "#]],
+        );
+    }
+
+    #[test]
+    fn control_characters_of_others_are_not_passed_on() {
+        let failure = Fault::new("a \u{1b}[31mb").note("c \u{1b}[2Jd");
+        let text = fault(&failure, None);
+        assert!(
+            !text.contains("\u{1b}[2J") && !text.contains("\u{1b}[31mb"),
+            "{text:?}"
+        );
+    }
+}

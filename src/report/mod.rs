@@ -1,0 +1,37 @@
+//! Shows events and faults to people and programs. The one place that knows colours, widths and words.
+
+mod diagnostic;
+mod json;
+mod plain;
+mod plan;
+mod progress;
+mod renderer;
+mod table;
+mod timings;
+mod tty;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use json::json_line;
+pub use plan::plan;
+pub use renderer::{Format, Renderer, Setting};
+pub use table::{Cell, Table};
+pub use timings::{Link, Span, Timings};
+pub use words::{bytes, clean, duration};
+
+use crate::{
+    config::{ConfigErrors, Source},
+    event::Fault,
+};
+
+/// A failure as text, with the marked place of devenv.toml when it has one.
+pub fn fault(fault: &Fault, source: Option<&Source>) -> String {
+    diagnostic::fault(fault, source)
+}
+
+/// All errors of a file as text.
+pub fn config_errors(errors: &ConfigErrors) -> String {
+    diagnostic::config_errors(errors)
+}

@@ -1,0 +1,156 @@
+//! The one renderer of a run, chosen once. It takes events until there are no more.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+
+use super::{
+    json::json_line,
+    plain::Plain,
+    progress::Seen,
+    tty::{FRAME_MS, Tty},
+};
+use crate::{config::Source, event::Record};
+
+/// How the user asked for output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Progress on a terminal, else lines.
+    #[default]
+    Auto,
+    Plain,
+    Json,
+}
+
+/// Where a renderer shows what.
+#[derive(Debug, Clone, Default)]
+pub struct Setting {
+    pub format: Format,
+    /// Standard error is a terminal that can move its cursor.
+    pub is_terminal: bool,
+    /// A CI system keeps the output as a log.
+    pub ci: bool,
+    /// Shows what steps write, too.
+    pub verbose: bool,
+    /// The file that failures point into.
+    pub source: Option<Arc<Source>>,
+}
+
+pub enum Renderer {
+    /// Progress on standard error.
+    Tty(Tty),
+    /// Lines on standard error.
+    Plain(Plain),
+    /// Every record as a line on standard output.
+    Json,
+}
+
+impl Renderer {
+    pub fn choose(setting: Setting) -> Self {
+        let seen = Seen::new(setting.source);
+        match setting.format {
+            Format::Json => Self::Json,
+            Format::Auto if setting.is_terminal && !setting.ci => {
+                Self::Tty(Tty::on_stderr(seen, setting.verbose))
+            }
+            Format::Auto | Format::Plain => Self::Plain(Plain::new(seen, setting.verbose)),
+        }
+    }
+
+    /// Shows all records to the last. Writing may block, so this wants a thread of its own.
+    pub async fn run(self, records: mpsc::UnboundedReceiver<Record>) {
+        match self {
+            Self::Tty(tty) => run_tty(tty, records).await,
+            Self::Plain(mut plain) => {
+                let stderr = anstream::AutoStream::auto(io::stderr());
+                write_all(stderr, records, |record| plain.show(record)).await;
+            }
+            Self::Json => write_all(io::stdout(), records, json_line).await,
+        }
+    }
+}
+
+/// Once the reader has gone (`| head`), the rest is dropped in silence: the run itself goes on.
+async fn write_all(
+    mut out: impl Write,
+    mut records: mpsc::UnboundedReceiver<Record>,
+    mut show: impl FnMut(&Record) -> String,
+) {
+    let mut open = true;
+    while let Some(record) = records.recv().await {
+        let text = show(&record);
+        if open && !text.is_empty() {
+            open = out
+                .write_all(text.as_bytes())
+                .and_then(|()| out.flush())
+                .is_ok();
+        }
+    }
+}
+
+async fn run_tty(mut tty: Tty, mut records: mpsc::UnboundedReceiver<Record>) {
+    let mut clock = tokio::time::interval(Duration::from_millis(FRAME_MS));
+    clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // The run's clock, as of the last record.
+    let (mut at_ms, mut at) = (0, Instant::now());
+    loop {
+        tokio::select! {
+            record = records.recv() => match record {
+                Some(record) => {
+                    (at_ms, at) = (record.at_ms, Instant::now());
+                    tty.show(&record);
+                }
+                None => return,
+            },
+            _ = clock.tick(), if tty.is_busy() => tty.tick(at_ms + at.elapsed().as_millis() as u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Events};
+
+    /// Takes one line, then its reader has gone.
+    struct Head {
+        lines: usize,
+    }
+
+    impl Write for Head {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.lines == 1 {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.lines += 1;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_leaves_does_not_stop_the_events() {
+        let (events, records) = Events::channel();
+        for message in ["a", "b", "c"].map(str::to_owned) {
+            events.send(Event::Notice {
+                step: None,
+                message,
+            });
+        }
+        drop(events);
+        let (mut head, mut taken) = (Head { lines: 0 }, 0);
+        write_all(&mut head, records, |record| {
+            taken += 1;
+            json_line(record)
+        })
+        .await;
+        assert_eq!((head.lines, taken), (1, 3));
+    }
+}
