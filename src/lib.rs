@@ -6,6 +6,8 @@
 
 pub mod config;
 pub mod event;
+pub mod lockfile;
 pub mod plan;
 pub mod report;
+pub mod store;
 pub mod sys;

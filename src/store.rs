@@ -1,0 +1,164 @@
+//! State under `.devenv/`: records of finished steps, sticky ports, the run lock, run logs.
+//!
+//! A cache of the truth: deleting it loses no data, and the next run converges.
+
+mod run_log;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    config::StepId,
+    event::{Explain, Fault, FaultClass},
+    plan::{Digest, Inputs, Output},
+    sys::fs::{Lock, TryLock, write_atomic},
+};
+
+pub use run_log::RunLog;
+
+/// The `.devenv/` folder of one worktree.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot lock `{}`", path.display())]
+    Lock {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Explain for StoreError {
+    fn explain(&self) -> Fault {
+        let fault = Fault::from_error(self).class(FaultClass::Environment);
+        let (StoreError::Write { source, .. } | StoreError::Lock { source, .. }) = self;
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                fault.help("free some disk space and run the command again")
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => fault.help(
+                "devenv keeps its state in `.devenv/` of the project: let this user write there",
+            ),
+            _ => fault,
+        }
+    }
+}
+
+/// What a host step left when it last succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRecord {
+    pub inputs: Inputs,
+    /// Path relative to the project → digest of what the step wrote there.
+    pub outputs: BTreeMap<String, Digest>,
+    pub output: Output,
+}
+
+/// `kind.name/port` → host port.
+pub type Ports = BTreeMap<String, u16>;
+
+impl Store {
+    /// The store of the project at `root`. Makes nothing until something is written.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            dir: root.join(".devenv"),
+        }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where digests of files are remembered.
+    pub fn file_cache(&self) -> PathBuf {
+        self.dir.join("cache").join("files")
+    }
+
+    /// `None` when there is none, or it cannot be read: then the step runs again.
+    pub fn record(&self, step: &StepId) -> Option<StepRecord> {
+        self.read(&self.record_path(step))
+    }
+
+    pub fn save_record(&self, step: &StepId, record: &StepRecord) -> Result<(), StoreError> {
+        self.write(&self.record_path(step), record)
+    }
+
+    /// Forgets a step before it runs, so that a kill in between leaves it to be run again.
+    pub fn forget(&self, step: &StepId) -> Result<(), StoreError> {
+        let path = self.record_path(step);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Write { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn ports(&self) -> Ports {
+        self.read(&self.dir.join("ports.json")).unwrap_or_default()
+    }
+
+    /// Adds these ports to the remembered ones.
+    pub fn save_ports(&self, ports: &Ports) -> Result<(), StoreError> {
+        let path = self.dir.join("ports.json");
+        let guard = self.dir.join("ports.lock");
+        let _lock = Lock::acquire_blocking(&guard).map_err(|source| StoreError::Lock {
+            path: guard,
+            source,
+        })?;
+        let mut all = self.ports();
+        all.extend(ports.iter().map(|(name, port)| (name.clone(), *port)));
+        self.write(&path, &all)
+    }
+
+    /// Tries to become the one run that changes this worktree's things.
+    pub fn try_lock(&self, holder: &str) -> Result<TryLock, StoreError> {
+        let path = self.dir.join("lock");
+        self.prepare()?;
+        Lock::try_acquire(&path, holder).map_err(|source| StoreError::Lock { path, source })
+    }
+
+    /// Makes the folder, with a `.gitignore` that keeps it out of commits.
+    pub fn prepare(&self) -> Result<(), StoreError> {
+        let ignore = self.dir.join(".gitignore");
+        if ignore.exists() {
+            return Ok(());
+        }
+        self.write_bytes(&ignore, b"*\n")
+    }
+
+    fn record_path(&self, step: &StepId) -> PathBuf {
+        self.dir.join("steps").join(format!("{step}.json"))
+    }
+
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+
+    fn write<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), StoreError> {
+        self.prepare()?;
+        let bytes = serde_json::to_vec(value).expect("maps of strings serialise");
+        self.write_bytes(path, &bytes)
+    }
+
+    fn write_bytes(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        write_atomic(path, bytes).map_err(|source| StoreError::Write {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
