@@ -11,3 +11,4 @@ pub mod plan;
 pub mod report;
 pub mod store;
 pub mod sys;
+pub mod toolchain;
