@@ -8,6 +8,7 @@ pub mod config;
 pub mod event;
 pub mod lockfile;
 pub mod plan;
+pub mod proto;
 pub mod report;
 pub mod store;
 pub mod sys;
