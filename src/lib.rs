@@ -10,6 +10,7 @@ pub mod lockfile;
 pub mod plan;
 pub mod proto;
 pub mod report;
+pub mod runtime;
 pub mod store;
 pub mod sys;
 pub mod toolchain;

@@ -1,0 +1,114 @@
+//! Host ports of containers: which are free, who holds the others, and what a refused start was about.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bollard::{errors::Error, models::ContainerSummary};
+
+use super::{
+    Docker,
+    label::{self, ONE_SHOT, PROJECT},
+};
+use crate::{
+    runtime::{
+        RuntimeError, Spec, Started,
+        ports::{self, Occupancy},
+    },
+    sys::net::{port_holder, port_is_free},
+};
+
+impl Docker {
+    /// Ports that a failed start was about. Engines have no status for this: their words, or the port being taken now.
+    pub(super) fn refused_ports(&self, error: &Error, started: &Started) -> Vec<u16> {
+        let Error::DockerResponseServerError { message, .. } = error else {
+            return Vec::new();
+        };
+        let about_ports =
+            message.contains("already allocated") || message.contains("already in use");
+        let named = |port: u16| about_ports && message.contains(&format!(":{port}"));
+        let taken = |port: u16| self.engine().is_local() && !port_is_free(port);
+        let ports = started.ports.values().copied();
+        ports.filter(|port| named(*port) || taken(*port)).collect()
+    }
+
+    /// Chooses host ports and keeps them from other steps that start now, until the guard is dropped.
+    pub(super) fn choose_ports(
+        &self,
+        spec: &Spec,
+        all: &[ContainerSummary],
+        refused: &BTreeSet<u16>,
+    ) -> Result<(Started, Reserved<'_>), RuntimeError> {
+        let published = published(all);
+        let mut reserved = self
+            .inner
+            .reserved
+            .lock()
+            .expect("no panic while the lock is held");
+        let is_free = |port: u16| {
+            !refused.contains(&port)
+                && !reserved.contains_key(&port)
+                && !published.contains_key(&port)
+                && (!self.engine().is_local() || port_is_free(port))
+        };
+        let holder = |port: u16| match (published.get(&port), reserved.get(&port)) {
+            (Some(container), _) => describe(container),
+            (None, Some(step)) => format!("`{step}`"),
+            (None, None) => process(port),
+        };
+        let occupancy = Occupancy {
+            is_free: &is_free,
+            holder: &holder,
+        };
+        let started = ports::choose(&self.identity().id, &spec.step, &spec.ports, &occupancy)?;
+        let chosen: Vec<u16> = started.ports.values().copied().collect();
+        reserved.extend(chosen.iter().map(|port| (*port, spec.step.clone())));
+        let guard = Reserved {
+            docker: self,
+            ports: chosen,
+        };
+        Ok((started, guard))
+    }
+}
+
+/// Ports chosen but not bound yet; dropped when the container has started, or never will.
+pub(super) struct Reserved<'a> {
+    docker: &'a Docker,
+    ports: Vec<u16>,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let reserved = self.docker.inner.reserved.lock();
+        let mut reserved = reserved.expect("no panic while the lock is held");
+        self.ports
+            .iter()
+            .for_each(|port| drop(reserved.remove(port)));
+    }
+}
+
+/// Host port → container that publishes it.
+fn published(all: &[ContainerSummary]) -> HashMap<u16, &ContainerSummary> {
+    all.iter()
+        .flat_map(|container| {
+            let ports = container.ports.iter().flatten();
+            ports.filter_map(move |port| Some((port.public_port?, container)))
+        })
+        .collect()
+}
+
+fn describe(container: &ContainerSummary) -> String {
+    let name = label::names(container).next().unwrap_or("without a name");
+    let once = label::get(container, ONE_SHOT).is_some();
+    match label::get(container, PROJECT) {
+        Some(project) if !once => format!("container `{name}` of project `{project}`"),
+        _ => format!("container `{name}`"),
+    }
+}
+
+fn process(port: u16) -> String {
+    match port_holder(port) {
+        // The engine's own forwarder: its container has just started or just stopped.
+        Some(holder) if holder.command.starts_with("docker-proxy") => "a container".to_owned(),
+        Some(holder) => format!("`{}` (pid {})", holder.command, holder.pid),
+        None => "another program".to_owned(),
+    }
+}

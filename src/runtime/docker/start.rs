@@ -1,0 +1,330 @@
+//! Makes the container of a step be what its spec says, from whatever a killed, concurrent or older run left.
+//!
+//! One attempt looks, decides and acts; when the world changed in between, the next attempt looks again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use bollard::{
+    models::{ContainerSummary, HostConfigLogConfig},
+    query_parameters::{
+        CreateContainerOptionsBuilder, RestartContainerOptions, StartContainerOptions,
+    },
+};
+
+use super::{
+    Docker,
+    container::{self, Placement},
+    engine::{Force, status},
+    label::{self, STEP},
+    seed::Settled,
+    volume::VolumeState,
+};
+use crate::{
+    config::StepId,
+    runtime::{InstanceState, RuntimeError, Seed, Spec, SpecMount, Started},
+};
+
+/// Attempts before giving up on a step that others keep changing.
+const ATTEMPTS: u32 = 40;
+/// Pause after an attempt that another process got in the way of.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// How one attempt ended.
+enum Attempt {
+    Done(Started),
+    /// What was seen at its beginning is no longer so.
+    Changed,
+}
+
+/// What the attempts of one start have learnt.
+#[derive(Default)]
+struct Learnt {
+    /// Ports that the engine refused though they looked free.
+    refused: BTreeSet<u16>,
+    /// A start failed for a reason that may have gone by now.
+    failed: bool,
+    /// Why the last attempt did not do.
+    last: Option<RuntimeError>,
+}
+
+impl Docker {
+    pub(super) async fn converge(
+        &self,
+        spec: &Spec,
+        seed: Option<Seed>,
+    ) -> Result<Started, RuntimeError> {
+        let mut learnt = Learnt::default();
+        for attempt in 0..ATTEMPTS {
+            if let Attempt::Done(started) = self.attempt(spec, seed.as_ref(), &mut learnt).await? {
+                return Ok(started);
+            }
+            if attempt > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Err(learnt.last.unwrap_or_else(|| RuntimeError::Engine {
+            action: format!("start `{}`", spec.step),
+            cause: "another process keeps changing its container".to_owned(),
+        }))
+    }
+
+    async fn attempt(
+        &self,
+        spec: &Spec,
+        seed: Option<&Seed>,
+        learnt: &mut Learnt,
+    ) -> Result<Attempt, RuntimeError> {
+        let mut all = self.engine().containers(&HashMap::new()).await?;
+        let name = self.container_name(&spec.step);
+        let step = spec.step.to_string();
+        let (mut kept, mut removed) = (None, Vec::new());
+        for container in &all {
+            let named = label::names(container).any(|other| other == name);
+            let own = self.labels().are_on(container.labels.as_ref());
+            if named && !own {
+                return Err(RuntimeError::Foreign {
+                    what: "container",
+                    name,
+                });
+            }
+            if !own || !(named || label::get(container, STEP) == Some(&step)) {
+                continue;
+            }
+            let usable = named && label::state(container) != InstanceState::Dead;
+            if usable && label::inputs(container) == spec.inputs {
+                kept = Some(container);
+            } else {
+                self.stop_and_remove(container).await?;
+                removed.push(container.id.clone());
+            }
+        }
+        if let Some(container) = kept {
+            return self.resume(spec, seed, container, learnt).await;
+        }
+        // What was replaced holds no port any more: its successor keeps it.
+        all.retain(|container| !removed.contains(&container.id));
+        self.create(spec, seed, &all, learnt).await
+    }
+
+    /// Brings a container that is as wanted to running.
+    async fn resume(
+        &self,
+        spec: &Spec,
+        seed: Option<&Seed>,
+        container: &ContainerSummary,
+        learnt: &mut Learnt,
+    ) -> Result<Attempt, RuntimeError> {
+        let id = container.id.clone().unwrap_or_default();
+        let started = Started {
+            ports: label::ports(container),
+            moved: Vec::new(),
+        };
+        match label::state(container) {
+            InstanceState::Running | InstanceState::Restarting => Ok(Attempt::Done(started)),
+            InstanceState::Paused => {
+                let unpaused = self.engine().client().unpause_container(&id).await;
+                let action = || format!("unpause `{}`", spec.step);
+                self.engine().tolerate(unpaused, &[304, 404, 409], action)?;
+                Ok(Attempt::Changed)
+            }
+            InstanceState::Created => {
+                let volumes = self.ensure_volumes(spec, seed).await?;
+                self.first_start(spec, seed, &id, &volumes, started, learnt)
+                    .await
+            }
+            InstanceState::Exited { .. } | InstanceState::Dead => {
+                self.start_created(spec, &id, started, learnt).await
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        spec: &Spec,
+        seed: Option<&Seed>,
+        all: &[ContainerSummary],
+        learnt: &mut Learnt,
+    ) -> Result<Attempt, RuntimeError> {
+        // All are waited for: the engine would go on with a request that is given up, and leave what nobody expects.
+        let (network, log_config, volumes) = tokio::join!(
+            self.network(),
+            self.log_config(),
+            self.ensure_volumes(spec, seed)
+        );
+        let (network, log_config, volumes) = (network?, log_config?, volumes?);
+        let (started, _reserved) = self.choose_ports(spec, all, &learnt.refused)?;
+        let placement = Placement {
+            identity: &self.identity().id,
+            labels: self.labels(),
+            network: &network,
+            ports: &started.ports,
+            publish_address: self.engine().publish_address(),
+            log_config,
+            seeded_volume: seed.map(|seed| seed.volume.as_str()),
+        };
+        let body = container::body(spec, &placement);
+        let options = CreateContainerOptionsBuilder::default()
+            .name(&self.container_name(&spec.step))
+            .build();
+        let client = self.engine().client();
+        let id = match client.create_container(Some(options), body).await {
+            Ok(created) => created.id,
+            // Another process made it first, or the one of that name is still being removed.
+            Err(error) if status(&error) == Some(409) => {
+                let action = format!("create the container of `{}`", spec.step);
+                learnt.last = Some(self.engine().fail(action, error));
+                return Ok(Attempt::Changed);
+            }
+            Err(error) => {
+                let action = format!("create the container of `{}`", spec.step);
+                return Err(self.engine().fail(action, error));
+            }
+        };
+        self.first_start(spec, seed, &id, &volumes, started, learnt)
+            .await
+    }
+
+    /// Starts a container that never ran, once its volumes are fit for it.
+    async fn first_start(
+        &self,
+        spec: &Spec,
+        seed: Option<&Seed>,
+        id: &str,
+        volumes: &BTreeMap<String, VolumeState>,
+        started: Started,
+        learnt: &mut Learnt,
+    ) -> Result<Attempt, RuntimeError> {
+        for mount in &spec.mounts {
+            let SpecMount::Volume { name, target } = mount else {
+                continue;
+            };
+            let seed = seed.filter(|seed| seed.volume == *name);
+            let state = volumes.get(name).copied().unwrap_or(VolumeState::Plain);
+            if seed.is_none() && state != VolumeState::Seeded {
+                continue;
+            }
+            let settled = self
+                .settle_volume(&spec.step, id, target, state, seed)
+                .await?;
+            if settled == Settled::HalfSeeded {
+                // Without force: should another process have started it meanwhile, it and its data stay.
+                match self.engine().remove(id, Force::No).await {
+                    Ok(()) => self.remove_own_volume(name).await?,
+                    Err(error) => learnt.last = Some(error),
+                }
+                return Ok(Attempt::Changed);
+            }
+        }
+        self.start_created(spec, id, started, learnt).await
+    }
+
+    async fn start_created(
+        &self,
+        spec: &Spec,
+        id: &str,
+        started: Started,
+        learnt: &mut Learnt,
+    ) -> Result<Attempt, RuntimeError> {
+        let client = self.engine().client();
+        let error = match client
+            .start_container(id, None::<StartContainerOptions>)
+            .await
+        {
+            Ok(()) => return Ok(Attempt::Done(started)),
+            Err(error) if status(&error) == Some(304) => return Ok(Attempt::Done(started)),
+            Err(error) => error,
+        };
+        let refused = self.refused_ports(&error, &started);
+        let gone = status(&error) == Some(404);
+        let error = self.engine().fail(format!("start `{}`", spec.step), error);
+        if !matches!(error, RuntimeError::Engine { .. }) {
+            return Err(error);
+        }
+        // A container that cannot start helps nobody: it is made again, here or by the next run.
+        // Without force: another process may have started it meanwhile.
+        let removed = self.engine().remove(id, Force::No).await;
+        // A port is taken, or the container or its network is gone. Anything else gets one more try: two processes
+        // may have made the network at once, and until one of them is removed nothing can start.
+        let known = gone || !refused.is_empty();
+        if known || removed.is_err() || !learnt.failed {
+            learnt.failed |= !known;
+            learnt.refused.extend(refused);
+            learnt.last = Some(error);
+            self.forget_network().await;
+            return Ok(Attempt::Changed);
+        }
+        Err(error)
+    }
+
+    async fn ensure_volumes(
+        &self,
+        spec: &Spec,
+        seed: Option<&Seed>,
+    ) -> Result<BTreeMap<String, VolumeState>, RuntimeError> {
+        let mut states = BTreeMap::new();
+        for mount in &spec.mounts {
+            if let SpecMount::Volume { name, .. } = mount {
+                let to_be_seeded = seed.is_some_and(|seed| seed.volume == *name);
+                let state = self.ensure_volume(name, to_be_seeded).await?;
+                states.entry(name.clone()).or_insert(state);
+            }
+        }
+        Ok(states)
+    }
+
+    /// Bounded logs where the engine writes them to files; other drivers keep their own ways.
+    async fn log_config(&self) -> Result<Option<HostConfigLogConfig>, RuntimeError> {
+        let ask = || async {
+            let info = self.engine().client().info().await;
+            let info = info.map_err(|error| self.engine().fail("say what it is", error))?;
+            Ok(
+                (info.logging_driver.as_deref() == Some("json-file")).then(|| {
+                    let options = [("max-size", "10m"), ("max-file", "3")];
+                    HostConfigLogConfig {
+                        typ: Some("json-file".to_owned()),
+                        config: Some(options.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
+                    }
+                }),
+            )
+        };
+        self.inner.log_config.get_or_try_init(ask).await.cloned()
+    }
+
+    pub(super) async fn restart_container(&self, step: &StepId) -> Result<(), RuntimeError> {
+        let restarted = self
+            .engine()
+            .patient()
+            .restart_container(&self.container_name(step), None::<RestartContainerOptions>)
+            .await;
+        restarted.map_err(|error| match status(&error) {
+            Some(404) => RuntimeError::NotRunning { step: step.clone() },
+            _ => self.engine().fail(format!("restart `{step}`"), error),
+        })
+    }
+
+    pub(super) async fn remove_instance(&self, step: &StepId) -> Result<(), RuntimeError> {
+        let name = self.container_name(step);
+        let text = step.to_string();
+        for container in self.own_containers().await? {
+            let named = label::names(&container).any(|other| other == name);
+            if named || label::get(&container, STEP) == Some(&text) {
+                self.stop_and_remove(&container).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop_and_remove(&self, container: &ContainerSummary) -> Result<(), RuntimeError> {
+        let id = container.id.as_deref().unwrap_or_default();
+        match label::state(container) {
+            InstanceState::Running | InstanceState::Restarting => self.engine().stop(id).await?,
+            // Stopping asks the program, and a paused one cannot answer.
+            InstanceState::Paused | InstanceState::Created => {}
+            InstanceState::Exited { .. } | InstanceState::Dead => {}
+        }
+        self.engine().remove(id, Force::Yes).await
+    }
+}

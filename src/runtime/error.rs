@@ -1,0 +1,140 @@
+//! What can go wrong with a runtime, and what to do about it.
+
+use std::{collections::BTreeMap, io};
+
+use crate::{
+    config::StepId,
+    event::{Explain, Fault, FaultClass},
+    sys::docker_host::EndpointError,
+};
+
+/// A variant is what was being done.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error("no container engine answers at `{endpoint}`")]
+    Connect {
+        endpoint: String,
+        cause: String,
+        /// Where else an engine was looked for.
+        tried: Vec<String>,
+    },
+    #[error("the engine at `{endpoint}` went away, devenv could not {action}")]
+    Gone {
+        endpoint: String,
+        action: String,
+        cause: String,
+    },
+    #[error("the engine did not {action} within {seconds}s")]
+    Slow { action: String, seconds: u64 },
+    #[error("the engine could not {action}")]
+    Engine { action: String, cause: String },
+    #[error("{what} `{name}` is in the way: devenv did not make it")]
+    Foreign { what: &'static str, name: String },
+    #[error("no host port is free for `{port}` of `{step}`")]
+    PortsTaken {
+        step: StepId,
+        port: String,
+        /// Who holds the wanted ports: "8080: `python3` (pid 12)".
+        held: Vec<String>,
+        range: String,
+    },
+    #[error("`{step}` is not running")]
+    NotRunning { step: StepId },
+    #[error("the probe of `{step}` needs a port `{port}`, it has {}", known(ports))]
+    UnknownPort {
+        step: StepId,
+        port: String,
+        ports: BTreeMap<String, u16>,
+    },
+    #[error("cannot pass on the input and output of the command in `{step}`")]
+    Stdio {
+        step: StepId,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read the archive of `{folder}`")]
+    Archive {
+        folder: String,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Explain for RuntimeError {
+    fn explain(&self) -> Fault {
+        let fault = Fault::from_error(self);
+        match self {
+            RuntimeError::Endpoint(error) => {
+                let fault = fault.class(FaultClass::Environment).help(error.help());
+                match error {
+                    EndpointError::Context { cause, .. } => fault.note(cause.clone()),
+                    EndpointError::Unsupported { .. } => fault,
+                }
+            }
+            RuntimeError::Connect { cause, tried, .. } => tried
+                .iter()
+                .fold(fault.note(cause.clone()), |fault, place| {
+                    fault.note(format!("tried {place}"))
+                })
+                .class(FaultClass::Environment)
+                .help(connect_help(cause)),
+            RuntimeError::Gone { cause, .. } => fault
+                .note(cause.clone())
+                .class(FaultClass::Environment)
+                .help("start the engine and run the command again: it goes on where this run stopped"),
+            RuntimeError::Slow { .. } => fault
+                .class(FaultClass::Environment)
+                .help("see what keeps the engine busy (`docker info`, its log), then run the command again"),
+            RuntimeError::Engine { cause, .. } => engine_help(fault.note(cause.clone()), cause),
+            RuntimeError::Foreign { what, name } => fault
+                .class(FaultClass::Environment)
+                .help(format!("remove it with `docker {what} rm {name}` if nothing needs it")),
+            RuntimeError::PortsTaken { held, range, .. } => held
+                .iter()
+                .fold(fault, |fault, held| fault.note(held.clone()))
+                .note(format!("no port of {range} is free either"))
+                .class(FaultClass::Environment)
+                .help("stop what holds one of them, or widen `ports` in `[project]`"),
+            RuntimeError::NotRunning { .. } => fault.help("start it with `devenv up`"),
+            RuntimeError::UnknownPort { step, .. } => fault
+                .at_key(step.key_path().join("ready"))
+                .help("name one of its `ports`"),
+            RuntimeError::Stdio { .. } | RuntimeError::Archive { .. } => fault,
+        }
+    }
+}
+
+fn connect_help(cause: &str) -> &'static str {
+    if cause.to_ascii_lowercase().contains("permission denied") {
+        "let this user use the socket: `sudo usermod -aG docker $USER`, then log in again"
+    } else if cause.contains("named by `DOCKER_HOST`") {
+        "start that engine, or unset `DOCKER_HOST` to use the one of this machine"
+    } else {
+        "start it (`sudo systemctl start docker`, or open Docker Desktop), or install Docker Engine or Podman; `DOCKER_HOST` names an engine elsewhere"
+    }
+}
+
+/// Engine failures whose way out is known. Only the help depends on the engine's words.
+fn engine_help(fault: Fault, cause: &str) -> Fault {
+    let fault = match cause {
+        _ if cause.contains("address pool") => fault.help(
+            "the engine has no addresses left for another network: remove unused ones with `docker network prune`",
+        ),
+        _ if cause.contains("No such image") => fault.help("`devenv up` gets it"),
+        _ if cause.contains("no space left") => {
+            fault.help("free disk space: `docker system df` shows what the engine uses")
+        }
+        _ => return fault,
+    };
+    fault.class(FaultClass::Environment)
+}
+
+fn known(ports: &BTreeMap<String, u16>) -> String {
+    if ports.is_empty() {
+        return "none".into();
+    }
+    let names: Vec<_> = ports.keys().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}

@@ -1,0 +1,146 @@
+//! Runs what has to keep running: containers today. [`Runtime`] is the open trait, [`AnyRuntime`] the one closed match.
+//!
+//! Knows nothing of steps' meaning: it gets a [`Spec`], makes reality match it, and says what is there.
+
+pub mod docker;
+mod error;
+mod ports;
+mod probe;
+mod spec;
+
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+
+pub use error::RuntimeError;
+pub use probe::{ProbeError, probe};
+pub use spec::*;
+
+use crate::{config::StepId, sys::terminal::Stdio};
+
+/// One way of keeping services running, for one worktree ([`Identity`]).
+///
+/// Every method converges: called again after a kill anywhere, it ends in the same state.
+#[allow(async_fn_in_trait)]
+pub trait Runtime {
+    /// Where published ports are reached from this machine.
+    fn host(&self) -> &str;
+
+    /// Everything of this worktree, from one call.
+    async fn list(&self) -> Result<Listing, RuntimeError>;
+
+    /// Makes what is there match the spec and starts it: network, volumes, container.
+    /// An instance of the step that differs is replaced; its volumes stay.
+    ///
+    /// The seed is put into its volume when that is empty, or when an earlier run was killed while doing so.
+    async fn start(&self, spec: &Spec, seed: Option<Seed>) -> Result<Started, RuntimeError>;
+
+    /// Starts again what was started before; what still runs is stopped first, within its own grace.
+    async fn restart(&self, step: &StepId) -> Result<(), RuntimeError>;
+
+    /// Stops and removes the instance of a step, within its own grace. No error when there is none.
+    async fn remove(&self, step: &StepId) -> Result<(), RuntimeError>;
+
+    /// Removes what only makes sense with instances: the network, and what killed runs left.
+    async fn clean(&self) -> Result<(), RuntimeError>;
+
+    /// Short names of this worktree's volumes.
+    async fn volumes(&self) -> Result<Vec<String>, RuntimeError>;
+
+    /// Removes a volume of this worktree and the data in it. No error when there is none.
+    async fn remove_volume(&self, name: &str) -> Result<(), RuntimeError>;
+
+    /// Lines of output, oldest first.
+    fn logs(
+        &self,
+        step: &StepId,
+        options: LogOptions,
+    ) -> BoxStream<'static, Result<LogLine, RuntimeError>>;
+
+    /// Runs a command inside what runs; its exit code.
+    async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError>;
+
+    /// Resolves when the instance of the step exits, with its code, also when it is then started again by its
+    /// restart policy. First looks whether it has already.
+    async fn exited(&self, step: &StepId) -> Result<i64, RuntimeError>;
+
+    /// Runs a command once in a container that is removed again, also when this future is dropped.
+    async fn one_shot(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError>;
+}
+
+/// Content for a volume that is new and empty: a tar of the folder's inside, compressed with zstd, as it may be large.
+#[derive(Debug, Clone)]
+pub struct Seed {
+    /// Short name of the volume.
+    pub volume: String,
+    pub archive: Arc<[u8]>,
+}
+
+/// The runtimes there are.
+#[derive(Clone)]
+pub enum AnyRuntime {
+    Docker(docker::Docker),
+}
+
+/// Passes a call on to the runtime that is there.
+macro_rules! pass {
+    ($self:ident, $runtime:ident => $call:expr) => {
+        match $self {
+            AnyRuntime::Docker($runtime) => $call,
+        }
+    };
+}
+
+impl Runtime for AnyRuntime {
+    fn host(&self) -> &str {
+        pass!(self, runtime => runtime.host())
+    }
+
+    async fn list(&self) -> Result<Listing, RuntimeError> {
+        pass!(self, runtime => runtime.list().await)
+    }
+
+    async fn start(&self, spec: &Spec, seed: Option<Seed>) -> Result<Started, RuntimeError> {
+        pass!(self, runtime => runtime.start(spec, seed).await)
+    }
+
+    async fn restart(&self, step: &StepId) -> Result<(), RuntimeError> {
+        pass!(self, runtime => runtime.restart(step).await)
+    }
+
+    async fn remove(&self, step: &StepId) -> Result<(), RuntimeError> {
+        pass!(self, runtime => runtime.remove(step).await)
+    }
+
+    async fn clean(&self) -> Result<(), RuntimeError> {
+        pass!(self, runtime => runtime.clean().await)
+    }
+
+    async fn volumes(&self) -> Result<Vec<String>, RuntimeError> {
+        pass!(self, runtime => runtime.volumes().await)
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), RuntimeError> {
+        pass!(self, runtime => runtime.remove_volume(name).await)
+    }
+
+    fn logs(
+        &self,
+        step: &StepId,
+        options: LogOptions,
+    ) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
+        pass!(self, runtime => runtime.logs(step, options))
+    }
+
+    async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {
+        pass!(self, runtime => runtime.exec(step, exec, stdio).await)
+    }
+
+    async fn exited(&self, step: &StepId) -> Result<i64, RuntimeError> {
+        pass!(self, runtime => runtime.exited(step).await)
+    }
+
+    async fn one_shot(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError> {
+        pass!(self, runtime => runtime.one_shot(one_shot).await)
+    }
+}

@@ -1,0 +1,164 @@
+//! Which host port a published port gets: the wanted ones first, then a free one of the range.
+//!
+//! Pure: what is free, and who holds what is not, comes from outside.
+
+use std::collections::BTreeMap;
+
+use super::{RuntimeError, SpecPort, Started};
+use crate::config::StepId;
+
+/// What is known of this machine's ports.
+pub struct Occupancy<'a> {
+    pub is_free: &'a dyn Fn(u16) -> bool,
+    /// Who holds a port that is not free, as part of a sentence: "`python3` (pid 12)".
+    pub holder: &'a dyn Fn(u16) -> String,
+}
+
+/// Picks a host port for each of them. `identity` spreads worktrees over the range: each starts looking somewhere else.
+pub fn choose(
+    identity: &str,
+    step: &StepId,
+    ports: &[SpecPort],
+    occupancy: &Occupancy<'_>,
+) -> Result<Started, RuntimeError> {
+    let mut chosen = BTreeMap::new();
+    let mut moved = Vec::new();
+    for port in ports {
+        let mut held = Vec::new();
+        let free =
+            |host: u16| !chosen.values().any(|taken| *taken == host) && (occupancy.is_free)(host);
+        let wanted = port.wanted.iter().copied().find(|host| {
+            let free = free(*host);
+            if !free {
+                held.push(*host);
+            }
+            free
+        });
+        let host = match wanted.or_else(|| ladder(identity, step, port).find(|host| free(*host))) {
+            Some(host) => host,
+            None => {
+                return Err(RuntimeError::PortsTaken {
+                    step: step.clone(),
+                    port: port.name.clone(),
+                    held: held
+                        .iter()
+                        .map(|host| format!("{host}: {}", (occupancy.holder)(*host)))
+                        .collect(),
+                    range: format!("{}-{}", port.range.first, port.range.last),
+                });
+            }
+        };
+        moved.extend(held.iter().map(|taken| {
+            let holder = match chosen.iter().find(|(_, port)| *port == taken) {
+                Some((name, _)) => format!("`{name}` of the same step"),
+                None => (occupancy.holder)(*taken),
+            };
+            format!("port {taken} is held by {holder}; using {host}")
+        }));
+        chosen.insert(port.name.clone(), host);
+    }
+    Ok(Started {
+        ports: chosen,
+        moved,
+    })
+}
+
+/// The whole range, from a place that depends on whose port it is.
+fn ladder(identity: &str, step: &StepId, port: &SpecPort) -> impl Iterator<Item = u16> {
+    let first = u32::from(port.range.first);
+    let count = (u32::from(port.range.last) + 1).saturating_sub(first);
+    let hash = blake3::hash(format!("{identity} {step} {}", port.name).as_bytes());
+    let bytes = hash.as_bytes();
+    let offset = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    (0..count).map(move |step| {
+        let host = first + (offset % count + step) % count;
+        u16::try_from(host).expect("within first..=last, both of which are ports")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PortRange;
+
+    fn port(name: &str, wanted: &[u16], range: (u16, u16)) -> SpecPort {
+        SpecPort {
+            name: name.into(),
+            container: 80,
+            wanted: wanted.to_vec(),
+            range: PortRange {
+                first: range.0,
+                last: range.1,
+            },
+        }
+    }
+
+    fn pick(ports: &[SpecPort], taken: &[u16]) -> Result<Started, RuntimeError> {
+        let occupancy = Occupancy {
+            is_free: &|port| !taken.contains(&port),
+            holder: &|_| "`nginx` (pid 7)".into(),
+        };
+        choose(
+            "hello-1234",
+            &"app.hello".parse().unwrap(),
+            ports,
+            &occupancy,
+        )
+    }
+
+    #[test]
+    fn wanted_ports_come_first_in_order() {
+        let ports = [port("http", &[9001, 8080], (20000, 20009))];
+        assert_eq!(pick(&ports, &[]).unwrap().ports["http"], 9001);
+        let started = pick(&ports, &[9001]).unwrap();
+        assert_eq!(started.ports["http"], 8080);
+        assert_eq!(
+            started.moved,
+            ["port 9001 is held by `nginx` (pid 7); using 8080"]
+        );
+    }
+
+    #[test]
+    fn then_the_range_always_from_the_same_place() {
+        let ports = [port("http", &[8080], (20000, 20009))];
+        let first = pick(&ports, &[8080]).unwrap().ports["http"];
+        assert_eq!(pick(&ports, &[8080]).unwrap().ports["http"], first);
+        let second = pick(&ports, &[8080, first]).unwrap().ports["http"];
+        assert!((20000..=20009).contains(&second) && second != first);
+    }
+
+    #[test]
+    fn all_of_the_range_is_tried_before_giving_up() {
+        let ports = [port("http", &[8080], (65530, 65535))];
+        for free in 65530..=65535 {
+            let taken: Vec<u16> = (65530..=65535)
+                .filter(|port| *port != free)
+                .chain([8080])
+                .collect();
+            assert_eq!(pick(&ports, &taken).unwrap().ports["http"], free);
+        }
+        let error = pick(&ports, &[8080, 65530, 65531, 65532, 65533, 65534, 65535]).unwrap_err();
+        let RuntimeError::PortsTaken { held, range, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(held, &["8080: `nginx` (pid 7)"]);
+        assert_eq!(range, "65530-65535");
+    }
+
+    #[test]
+    fn two_ports_of_a_step_never_share() {
+        let ports = [
+            port("a", &[8080], (20000, 20001)),
+            port("b", &[8080], (20000, 20001)),
+        ];
+        let started = pick(&ports, &[]).unwrap();
+        assert_eq!(started.ports["a"], 8080);
+        assert_ne!(started.ports["b"], 8080);
+        assert!(started.moved[0].contains("`a` of the same step"));
+    }
+
+    #[test]
+    fn an_empty_range_is_an_error_not_a_panic() {
+        assert!(pick(&[port("a", &[], (20001, 20000))], &[]).is_err());
+    }
+}

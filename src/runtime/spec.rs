@@ -1,0 +1,196 @@
+//! What a runtime is asked to run, and what it says is there. Plain data, the same for every runtime.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::{PortRange, Probe, Restart, StepId},
+    plan::Inputs,
+};
+
+/// Whose things these are: one worktree of one project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The project's name.
+    pub project: String,
+    /// `<project>-<8 hex digits of the worktree's path>`: the prefix of every name made for it.
+    pub id: String,
+    /// The worktree's absolute path, for people.
+    pub root: String,
+}
+
+/// One thing to keep running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    pub step: StepId,
+    /// Image as the engine knows it: an id (`sha256:…`) or a reference.
+    pub image: String,
+    pub entrypoint: Option<Vec<String>>,
+    pub command: Option<Vec<String>>,
+    /// Resolved values, secrets included: never shown.
+    pub env: BTreeMap<String, String>,
+    pub ports: Vec<SpecPort>,
+    pub mounts: Vec<SpecMount>,
+    /// Folders held in memory: path → mount options, such as `mode=1777`.
+    pub tmpfs: BTreeMap<String, String>,
+    pub user: Option<String>,
+    pub workdir: Option<String>,
+    pub restart: Restart,
+    pub stop_signal: Option<String>,
+    pub stop_grace: Duration,
+    /// Names other services reach it by on the project's network.
+    pub aliases: Vec<String>,
+    /// Kept with what is started, so that the next plan can compare field by field.
+    pub inputs: Inputs,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecPort {
+    /// `http`
+    pub name: String,
+    pub container: u16,
+    /// Host ports to try, best first: the remembered one, the wanted one.
+    pub wanted: Vec<u16>,
+    /// Where to look when none of the wanted is free.
+    pub range: PortRange,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpecMount {
+    /// A volume of this worktree, by its short name.
+    Volume { name: String, target: String },
+    Bind {
+        /// Absolute path on the host.
+        source: String,
+        target: String,
+        read_only: bool,
+    },
+}
+
+/// A started thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// Port name → host port.
+    pub ports: BTreeMap<String, u16>,
+    /// Wanted ports that were not free, with who holds them: "port 8080 is held by `python3` (pid 12); using 20000".
+    pub moved: Vec<String>,
+}
+
+/// Everything of this worktree that the runtime knows of, from one listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    pub instances: Vec<Instance>,
+    /// Other names that the project of this folder had, of which containers are left.
+    pub former: BTreeSet<String>,
+}
+
+/// One thing that was started, running or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// The runtime's own id.
+    pub id: String,
+    pub step: StepId,
+    pub state: InstanceState,
+    /// Port name → host port.
+    pub ports: BTreeMap<String, u16>,
+    pub image: String,
+    pub image_id: String,
+    pub created: SystemTime,
+    /// What it was started with; empty when it cannot be read.
+    pub inputs: Inputs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// Made but never started: a run was killed in between.
+    Created,
+    Running,
+    Restarting,
+    Paused,
+    Exited {
+        code: i64,
+    },
+    Dead,
+}
+
+/// What `logs` selects.
+#[derive(Debug, Clone, Default)]
+pub struct LogOptions {
+    pub follow: bool,
+    /// The last lines only.
+    pub tail: Option<u64>,
+    /// Lines written since; seconds since the Unix epoch.
+    pub since: Option<i64>,
+    pub timestamps: bool,
+    pub runs: Runs,
+}
+
+/// Whose lines of something that was started more than once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Runs {
+    #[default]
+    All,
+    /// Since it was started on purpose: with the runs that its restart policy began.
+    SinceStart,
+    /// Of the present run alone.
+    Last,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written, if the engine knows.
+    pub written: Option<jiff::Timestamp>,
+    pub stream: LogStream,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogStream {
+    Stdout,
+    Stderr,
+}
+
+/// A command to run inside what runs.
+#[derive(Debug, Clone, Default)]
+pub struct Exec {
+    pub argv: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub user: Option<String>,
+    pub workdir: Option<String>,
+}
+
+/// A command that runs once, in a container of its own that is removed again.
+#[derive(Debug, Clone, Default)]
+pub struct OneShot {
+    pub image: String,
+    pub argv: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub user: Option<String>,
+    /// Folder whose content is wanted afterwards, as a tar stream.
+    pub fetch: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct OneShotResult {
+    pub code: i64,
+    pub output: String,
+    /// The fetched folder as a tar archive, when asked for and the code is 0.
+    pub archive: Option<Vec<u8>>,
+}
+
+/// What a probe needs to know about where to look.
+#[derive(Debug, Clone)]
+pub struct ProbeTarget {
+    pub step: StepId,
+    /// Host that published ports are reached at, such as `127.0.0.1`.
+    pub host: String,
+    /// Port name → host port.
+    pub ports: BTreeMap<String, u16>,
+    pub probe: Probe,
+    pub timeout: Duration,
+}
