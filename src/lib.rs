@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod event;
+pub mod image;
 pub mod lockfile;
 pub mod plan;
 pub mod proto;
