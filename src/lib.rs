@@ -5,6 +5,7 @@
 //! ARCHITECTURE.md names who may import whom; `tests/architecture.rs` checks it.
 
 pub mod config;
+pub mod database;
 pub mod event;
 pub mod image;
 pub mod lockfile;

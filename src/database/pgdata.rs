@@ -1,0 +1,304 @@
+//! A prepared data directory: made once per image and settings, then copied into every fresh volume instead of running initdb.
+//!
+//! Owns the text that runs in containers and the cache on disk. Fetching and seeding the folder is the runtime's. What is cached holds
+//! no secret of a project: its superuser has a random password of its own, replaced at first use by [`provision`](super::provision).
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{Explain, Fault, FaultClass},
+    plan::Digest,
+    sys::paths,
+};
+
+/// Where the volume is mounted: a path of our own, which no image declares, so it works for any major version.
+pub const MOUNT: &str = "/var/lib/postgresql/devenv";
+
+/// The data directory, one level below, so that the mount's own mode does not matter.
+pub const PGDATA: &str = "/var/lib/postgresql/devenv/data";
+
+/// Postgres puts its socket here and does not start without it: mount a tmpfs with `mode=1777`, some images have an empty `/run`.
+pub const SOCKET_DIR: &str = "/run/postgresql";
+
+/// The user to run as, in the official image and in Debian's packages. The texts here work when started as root, too.
+pub const USER: &str = "postgres";
+
+/// The variable that gives [`init_script`] the superuser's first password.
+pub const BOOTSTRAP_ENV: &str = "DEVENV_BOOTSTRAP_PASSWORD";
+
+/// To be raised when what a prepared data directory holds changes.
+const FORMAT: u32 = 1;
+
+/// Entries kept; the oldest go first.
+const KEEP: usize = 8;
+
+/// Names one prepared data directory. The digest of everything that decides its content.
+pub fn key(image_digest: &str, version: &str, initdb: &[String]) -> Digest {
+    let parts = (
+        FORMAT,
+        std::env::consts::ARCH,
+        image_digest,
+        version,
+        initdb,
+    );
+    Digest::of(serde_json::to_vec(&parts).expect("strings and numbers serialise"))
+}
+
+/// A script for `/bin/sh -c` in a container of the image, as root or [`USER`]: leaves a data directory at [`PGDATA`].
+/// Wants the variable [`BOOTSTRAP_ENV`].
+pub fn init_script(version: &str, initdb: &[String]) -> String {
+    script(PGDATA, version, initdb)
+}
+
+pub(super) fn script(data: &str, version: &str, initdb: &[String]) -> String {
+    let extra: String = initdb
+        .iter()
+        .map(|arg| format!(" {}", quote(arg)))
+        .collect();
+    format!(
+        r#"set -eu
+umask 077
+{path}
+data={data}
+password=$(mktemp)
+printf '%s\n' "${BOOTSTRAP_ENV}" >"$password"
+as_postgres() {{ "$@"; }}
+if [ "$(id -u)" = 0 ]; then
+  mkdir -p "$data"
+  chown -R {USER} "$data" "$password"
+  chmod 755 "${{data%/*}}"
+  as_postgres() {{ {drop_root} }}
+fi
+# The official image says which locale it was built for.
+as_postgres initdb --pgdata="$data" --no-sync --wal-segsize=1 --username=postgres --pwfile="$password" \
+  --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale="${{LANG:-C.UTF-8}}"{extra} </dev/null
+rm -f "$password"
+printf 'host all all all scram-sha-256\n' >>"$data/pg_hba.conf"
+"#,
+        path = path(version),
+        data = quote(data),
+        drop_root = drop_root(""),
+    )
+}
+
+/// The command of the server's container: Postgres on [`PGDATA`], as process 1.
+pub fn server_command(version: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
+    let script = format!(
+        "{path}; if [ \"$(id -u)\" = 0 ]; then {drop_root} fi; exec postgres \"$@\"",
+        path = path(version),
+        drop_root = drop_root("exec ").replace("\"$@\"", "postgres \"$@\""),
+    );
+    let mut argv: Vec<String> = ["/bin/sh", "-c", &script, "postgres", "-D", PGDATA]
+        .map(Into::into)
+        .into();
+    let own = [
+        ("listen_addresses", "*"),
+        ("unix_socket_directories", SOCKET_DIR),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut all = BTreeMap::from(own);
+    all.extend(settings.clone());
+    for (name, value) in all {
+        argv.extend(["-c".to_owned(), format!("{name}={value}")]);
+    }
+    argv
+}
+
+/// Postgres' programs are on PATH in the official image, in a folder of their version in Debian's packages.
+pub(super) fn path(version: &str) -> String {
+    format!(
+        "PATH=$PATH:{}",
+        quote(&format!("/usr/lib/postgresql/{version}/bin"))
+    )
+}
+
+/// Runs `"$@"` as [`USER`] with what the image has: gosu or su-exec (official), setpriv (Debian), su.
+fn drop_root(exec: &str) -> String {
+    format!(
+        "if command -v gosu >/dev/null; then {exec}gosu {USER} \"$@\"; \
+         elif command -v su-exec >/dev/null; then {exec}su-exec {USER} \"$@\"; \
+         else {exec}setpriv --reuid={USER} --regid={USER} --init-groups -- \"$@\"; fi;"
+    )
+}
+
+/// One word for a POSIX shell.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A random password for [`BOOTSTRAP_ENV`]: 64 hex digits.
+pub fn bootstrap_password() -> Result<String, PgdataError> {
+    let mut bytes = [0; 32];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .map_err(PgdataError::Random)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PgdataError {
+    #[error("cannot get random bytes from the system")]
+    Random(#[source] io::Error),
+    #[error("cannot write the prepared data directory to `{}`", path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("there is no cache folder: neither XDG_CACHE_HOME nor HOME is set")]
+    NoHome,
+}
+
+impl Explain for PgdataError {
+    fn explain(&self) -> Fault {
+        Fault::from_error(self).class(FaultClass::Environment)
+    }
+}
+
+/// The prepared data directories of this user, shared by all projects.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    dir: PathBuf,
+}
+
+/// A data directory, ready to be copied into a new volume.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// The tar archive, compressed with zstd.
+    pub archive: Arc<[u8]>,
+    /// The superuser's password in it, until it is provisioned.
+    pub bootstrap_password: String,
+}
+
+/// Never shows the password.
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prepared({} bytes)", self.archive.len())
+    }
+}
+
+/// First line of an entry; the archive follows, compressed.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    key: Digest,
+    /// Of the compressed archive.
+    digest: Digest,
+    bootstrap_password: String,
+}
+
+impl Cache {
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// In the user's cache folder.
+    pub fn of_user() -> Result<Self, PgdataError> {
+        let dir = paths::cache_dir().ok_or(PgdataError::NoHome)?;
+        Ok(Self::new(dir.join("pgdata")))
+    }
+
+    /// `None` when there is none or it is damaged: a damaged one is removed. Blocks.
+    pub fn get(&self, key: &Digest) -> Option<Prepared> {
+        let path = self.path(key);
+        let bytes = fs::read(&path).ok()?;
+        let prepared = unpack(key, &bytes);
+        if prepared.is_none() {
+            // Made again by the next put, which also replaces it if it cannot be removed.
+            let _ = fs::remove_file(&path);
+        }
+        prepared
+    }
+
+    /// Whether there is an entry, without reading all of it.
+    pub fn contains(&self, key: &Digest) -> bool {
+        self.path(key).is_file()
+    }
+
+    /// Keeps a tar archive, readable by this user only. The whole entry appears at once, or not at all. Blocks.
+    pub fn put(
+        &self,
+        key: &Digest,
+        archive: &[u8],
+        bootstrap: &str,
+    ) -> Result<Prepared, PgdataError> {
+        let path = self.path(key);
+        let prepared = self.write(&path, key, archive, bootstrap);
+        let prepared = prepared.map_err(|source| PgdataError::Write { path, source })?;
+        self.prune(key);
+        Ok(prepared)
+    }
+
+    fn write(
+        &self,
+        path: &Path,
+        key: &Digest,
+        archive: &[u8],
+        bootstrap: &str,
+    ) -> io::Result<Prepared> {
+        let compressed = zstd::encode_all(archive, 3)?;
+        let header = Header {
+            key: key.clone(),
+            digest: Digest::of(&compressed),
+            bootstrap_password: bootstrap.to_owned(),
+        };
+        let dir = path.parent().unwrap_or(&self.dir);
+        fs::create_dir_all(dir)?;
+        // A temporary file has mode 0600.
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+        serde_json::to_writer(&mut file, &header)?;
+        file.write_all(b"\n")?;
+        file.write_all(&compressed)?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(Prepared {
+            archive: compressed.into(),
+            bootstrap_password: bootstrap.to_owned(),
+        })
+    }
+
+    /// Removes the oldest entries, and what a killed run left in them. Failures do not matter: the next put tries again.
+    fn prune(&self, newest: &Digest) {
+        let Ok(entries) = fs::read_dir(&self.dir) else {
+            return;
+        };
+        let mut old: Vec<_> = entries
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let written = path.metadata().ok()?.modified().ok()?;
+                (path.file_name()?.to_str()? != newest.0).then_some((written, path))
+            })
+            .collect();
+        old.sort();
+        let surplus = old.len().saturating_sub(KEEP - 1);
+        for (_, path) in old.into_iter().take(surplus) {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+
+    fn path(&self, key: &Digest) -> PathBuf {
+        self.dir.join(&key.0).join("prepared")
+    }
+}
+
+fn unpack(key: &Digest, bytes: &[u8]) -> Option<Prepared> {
+    let line = bytes.iter().position(|byte| *byte == b'\n')?;
+    let header: Header = serde_json::from_slice(&bytes[..line]).ok()?;
+    let compressed = &bytes[line + 1..];
+    if header.key != *key || header.digest != Digest::of(compressed) {
+        return None;
+    }
+    Some(Prepared {
+        archive: compressed.into(),
+        bootstrap_password: header.bootstrap_password,
+    })
+}
+
+#[cfg(test)]
+mod tests;

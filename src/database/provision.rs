@@ -1,0 +1,395 @@
+//! Gives a server on a prepared data directory what the project wants: the superuser's password, a role, a database, extensions.
+//!
+//! Every step can be repeated, so a kill at any point is repaired by the next call, and changed settings are carried over. The
+//! superuser's password comes first: once the app's login works, no password of the cache is left in the server.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Target,
+    connect::{quote_ident, quote_literal},
+    history::server_message,
+    pgdata::{self, SOCKET_DIR},
+    ready::{NotReady, Reason, repeat},
+};
+use crate::event::{Explain, Fault};
+
+const SUPERUSER: &str = "postgres";
+const APPLICATION: &str = "devenv provision";
+/// "devenv pr" in ASCII: the one lock of all provisioning of a server, held in its maintenance database.
+const LOCK: i64 = 0x6465_7665_6e76_7072;
+
+/// Keeps passwords out of the server's log, whatever the settings say.
+const UNLOGGED: &str = "set log_statement = 'none'; set log_min_duration_statement = -1; set log_min_error_statement = 'panic'";
+
+/// What the server is to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The app's own view: its role, password and database. The superuser gets the same password.
+    pub app: Target,
+    pub extensions: Vec<String>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provisioned {
+    /// The server held everything already.
+    Unchanged,
+    Changed,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// Neither password is the superuser's: the project's was changed since. [`rescue`] repairs it from inside the container.
+    #[error("the superuser of `{server}` has another password than devenv.toml")]
+    Locked { server: Target },
+    #[error("cannot {action} in `{server}`")]
+    Sql {
+        action: String,
+        server: Target,
+        #[source]
+        source: tokio_postgres::Error,
+    },
+}
+
+impl Explain for ProvisionError {
+    fn explain(&self) -> Fault {
+        match self {
+            Self::NotReady(error) => error.explain(),
+            Self::Locked { .. } => Fault::from_error(self)
+                .help("set `password` back, or start over with `devenv down --volumes` (removes the data)"),
+            Self::Sql { source, .. } => {
+                let fault = Fault::new(self.to_string()).note(server_message(source));
+                // The second since Postgres 15.
+                let absent = [SqlState::UNDEFINED_FILE, SqlState::FEATURE_NOT_SUPPORTED];
+                if source.code().is_some_and(|code| absent.contains(code)) {
+                    return fault.help("the image does not hold this extension: install its package in the image, or remove it from `extensions`");
+                }
+                fault
+            }
+        }
+    }
+}
+
+/// A command inside the server's container, as [`pgdata::USER`]: sets the superuser's password over the local socket, which trusts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rescue {
+    pub argv: Vec<String>,
+    /// Name and value of the variable that holds the password.
+    pub env: (String, String),
+}
+
+/// For [`ProvisionError::Locked`]: run this, then provision again.
+pub fn rescue(version: &str, password: &str) -> Rescue {
+    const VARIABLE: &str = "DEVENV_SQL";
+    let script = format!(
+        "{}; printf '%s' \"${VARIABLE}\" | psql -X -q -v ON_ERROR_STOP=1 -h {SOCKET_DIR} -U {SUPERUSER} -d postgres",
+        pgdata::path(version)
+    );
+    let sql = format!(
+        "{UNLOGGED}; alter role {SUPERUSER} password {}",
+        quote_literal(password)
+    );
+    Rescue {
+        argv: ["/bin/sh", "-c", &script].map(Into::into).into(),
+        env: (VARIABLE.into(), sql),
+    }
+}
+
+/// Waits for the server, then makes it hold what is wanted. With everything in place this is one login and one query as the app.
+/// `bootstrap` is the prepared data directory's password, if this server may still have it.
+pub async fn provision(
+    wanted: &Wanted,
+    bootstrap: Option<&str>,
+    timeout: Duration,
+    cancel: &CancellationToken,
+) -> Result<Provisioned, ProvisionError> {
+    let app = &wanted.app;
+    if let Ok(client) = login(app, timeout, cancel).await? {
+        if complete(&client, wanted).await? {
+            return Ok(Provisioned::Unchanged);
+        }
+        // Enough for trusted extensions, and where the image's own entrypoint made the app's role a superuser.
+        if extensions(&client, wanted).await.is_ok() && complete(&client, wanted).await? {
+            return Ok(Provisioned::Changed);
+        }
+    }
+    let work = provision_as_superuser(wanted, bootstrap, timeout, cancel);
+    tokio::select! {
+        result = work => result?,
+        () = cancel.cancelled() => {
+            return Err(NotReady::Cancelled { target: app.clone() }.into());
+        }
+    }
+    Ok(Provisioned::Changed)
+}
+
+/// Whether a server that should be up holds everything: one login and one query as the app. Changes nothing.
+pub async fn provisioned(
+    wanted: &Wanted,
+    timeout: Duration,
+    cancel: &CancellationToken,
+) -> Result<bool, ProvisionError> {
+    match login(&wanted.app, timeout, cancel).await? {
+        Ok(client) => complete(&client, wanted).await,
+        Err(reason) => Err(NotReady::Timeout {
+            target: wanted.app.clone(),
+            timeout,
+            reason,
+        }
+        .into()),
+    }
+}
+
+/// Waits until the server decides about this login. Only a decision is an inner error.
+async fn login(
+    target: &Target,
+    timeout: Duration,
+    cancel: &CancellationToken,
+) -> Result<Result<Client, Reason>, NotReady> {
+    let attempt = |target: Target| async move { target.connect(APPLICATION, |_| {}).await };
+    match repeat(target, timeout, cancel, attempt, Reason::is_answer).await? {
+        Err(reason) if !reason.is_answer() => Err(NotReady::Timeout {
+            target: target.clone(),
+            timeout,
+            reason,
+        }),
+        decided => Ok(decided),
+    }
+}
+
+/// As the app: is the database its own, with all extensions? One round trip.
+async fn complete(client: &Client, wanted: &Wanted) -> Result<bool, ProvisionError> {
+    let names: Vec<_> = wanted.extensions.iter().map(|e| quote_literal(e)).collect();
+    let extensions = if names.is_empty() {
+        "0".to_owned()
+    } else {
+        format!(
+            "(select count(*) from pg_catalog.pg_extension where extname in ({}))",
+            names.join(", ")
+        )
+    };
+    let query = format!(
+        "select case when pg_catalog.pg_get_userbyid(datdba) = current_user then {extensions} else -1 end \
+         from pg_catalog.pg_database where datname = pg_catalog.current_database()"
+    );
+    let found = first(client, &query)
+        .await
+        .map_err(|source| ProvisionError::Sql {
+            action: "look for extensions".into(),
+            server: wanted.app.clone(),
+            source,
+        })?;
+    let distinct: std::collections::BTreeSet<_> = wanted.extensions.iter().collect();
+    Ok(found == Some(distinct.len().to_string()))
+}
+
+async fn extensions(client: &Client, wanted: &Wanted) -> Result<(), ProvisionError> {
+    for extension in &wanted.extensions {
+        let sql = format!(
+            "create extension if not exists {} cascade",
+            quote_ident(extension)
+        );
+        client
+            .batch_execute(&sql)
+            .await
+            .map_err(|source| ProvisionError::Sql {
+                action: format!("create extension `{extension}`"),
+                server: wanted.app.clone(),
+                source,
+            })?;
+    }
+    Ok(())
+}
+
+async fn provision_as_superuser(
+    wanted: &Wanted,
+    bootstrap: Option<&str>,
+    timeout: Duration,
+    cancel: &CancellationToken,
+) -> Result<(), ProvisionError> {
+    let server = Target {
+        user: SUPERUSER.into(),
+        database: "postgres".into(),
+        ..wanted.app.clone()
+    };
+    let (client, password) = superuser(&server, bootstrap, timeout, cancel).await?;
+    let run = Run {
+        client,
+        server: &server,
+    };
+    run.sql(
+        "lock the server",
+        &format!("select pg_catalog.pg_advisory_lock({LOCK})"),
+    )
+    .await?;
+    run.sql("turn the log of statements off", UNLOGGED).await?;
+    if password == Password::Bootstrap {
+        let password = quote_literal(&server.password);
+        run.sql(
+            "set the superuser's password",
+            &format!("alter role {SUPERUSER} password {password}"),
+        )
+        .await?;
+    }
+    run.role(&wanted.app).await?;
+    run.database(&wanted.app).await?;
+    let inside = Target {
+        database: wanted.app.database.clone(),
+        ..server.clone()
+    };
+    let client = login(&inside, timeout, cancel)
+        .await?
+        .map_err(|_| ProvisionError::Locked {
+            server: inside.clone(),
+        })?;
+    let inside = Run {
+        client,
+        server: &inside,
+    };
+    inside.owner(&wanted.app).await?;
+    extensions(&inside.client, wanted).await?;
+    // The end of the connection frees it as well, only later.
+    run.sql(
+        "unlock the server",
+        &format!("select pg_catalog.pg_advisory_unlock({LOCK})"),
+    )
+    .await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Password {
+    Project,
+    Bootstrap,
+}
+
+async fn superuser(
+    server: &Target,
+    bootstrap: Option<&str>,
+    timeout: Duration,
+    cancel: &CancellationToken,
+) -> Result<(Client, Password), ProvisionError> {
+    if let Ok(client) = login(server, timeout, cancel).await? {
+        return Ok((client, Password::Project));
+    }
+    if let Some(bootstrap) = bootstrap {
+        let server = Target {
+            password: bootstrap.into(),
+            ..server.clone()
+        };
+        if let Ok(client) = login(&server, timeout, cancel).await? {
+            return Ok((client, Password::Bootstrap));
+        }
+        // Another run may have replaced it between the two attempts.
+    }
+    if let Ok(client) = login(server, timeout, cancel).await? {
+        return Ok((client, Password::Project));
+    }
+    Err(ProvisionError::Locked {
+        server: server.clone(),
+    })
+}
+
+/// A superuser's session.
+struct Run<'a> {
+    client: Client,
+    server: &'a Target,
+}
+
+impl Run<'_> {
+    async fn sql(&self, action: &str, sql: &str) -> Result<(), ProvisionError> {
+        self.client
+            .batch_execute(sql)
+            .await
+            .map_err(|source| self.error(action, source))
+    }
+
+    async fn first(&self, action: &str, query: &str) -> Result<Option<String>, ProvisionError> {
+        first(&self.client, query)
+            .await
+            .map_err(|source| self.error(action, source))
+    }
+
+    fn error(&self, action: &str, source: tokio_postgres::Error) -> ProvisionError {
+        ProvisionError::Sql {
+            action: action.to_owned(),
+            server: self.server.clone(),
+            source,
+        }
+    }
+
+    /// The app's role may log in and make databases (test suites do), and nothing more.
+    async fn role(&self, app: &Target) -> Result<(), ProvisionError> {
+        if app.user == SUPERUSER {
+            return Ok(());
+        }
+        let action = format!("create role `{}`", app.user);
+        let query = format!(
+            "select 1 from pg_catalog.pg_roles where rolname = {}",
+            quote_literal(&app.user)
+        );
+        let verb = match self.first(&action, &query).await? {
+            Some(_) => "alter",
+            None => "create",
+        };
+        let sql = format!(
+            "{verb} role {} login createdb password {}",
+            quote_ident(&app.user),
+            quote_literal(&app.password)
+        );
+        self.sql(&action, &sql).await
+    }
+
+    async fn database(&self, app: &Target) -> Result<(), ProvisionError> {
+        let action = format!("create database `{}`", app.database);
+        let query = format!(
+            "select 1 from pg_catalog.pg_database where datname = {}",
+            quote_literal(&app.database)
+        );
+        if self.first(&action, &query).await?.is_some() {
+            return Ok(());
+        }
+        let (database, user) = (quote_ident(&app.database), quote_ident(&app.user));
+        self.sql(&action, &format!("create database {database} owner {user}"))
+            .await
+    }
+
+    /// In the app's database: after a change of `user`, the new role takes over what the old one owned.
+    async fn owner(&self, app: &Target) -> Result<(), ProvisionError> {
+        let action = format!("give database `{}` to role `{}`", app.database, app.user);
+        let query = "select pg_catalog.pg_get_userbyid(datdba) from pg_catalog.pg_database \
+                     where datname = pg_catalog.current_database()";
+        let owner = self.first(&action, query).await?.unwrap_or_default();
+        if owner == app.user {
+            return Ok(());
+        }
+        let user = quote_ident(&app.user);
+        if owner != SUPERUSER {
+            let reassign = format!("reassign owned by {} to {user}", quote_ident(&owner));
+            self.sql(&action, &reassign).await?;
+        }
+        let database = quote_ident(&app.database);
+        self.sql(
+            &action,
+            &format!("alter database {database} owner to {user}"),
+        )
+        .await
+    }
+}
+
+/// The first field of the answer.
+async fn first(client: &Client, query: &str) -> Result<Option<String>, tokio_postgres::Error> {
+    let messages = client.simple_query(query).await?;
+    Ok(messages.into_iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    }))
+}
+
+#[cfg(test)]
+mod tests;
