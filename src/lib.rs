@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod database;
+pub mod engine;
 pub mod event;
 pub mod image;
 pub mod lockfile;
@@ -13,6 +14,7 @@ pub mod plan;
 pub mod proto;
 pub mod report;
 pub mod runtime;
+pub mod steps;
 pub mod store;
 pub mod sys;
 pub mod toolchain;

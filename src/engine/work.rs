@@ -1,0 +1,45 @@
+//! The project's steps as the engine's [`Work`].
+
+use tokio_util::sync::CancellationToken;
+
+use super::{ActContext, Class, Work};
+use crate::{
+    config::{StepId, StepKind},
+    event::Fault,
+    plan::{Acted, Decision, Outputs, Verdict},
+    steps::Steps,
+};
+
+impl Work for Steps {
+    fn class(&self, step: &StepId) -> Class {
+        match step.kind {
+            StepKind::Build | StepKind::Task => Class::Heavy,
+            StepKind::Toolchain
+            | StepKind::Proto
+            | StepKind::Image
+            | StepKind::Postgres
+            | StepKind::Service
+            | StepKind::Migrate
+            | StepKind::App => Class::Light,
+        }
+    }
+
+    async fn decide(
+        &self,
+        step: &StepId,
+        upstream: &Outputs,
+        cancel: &CancellationToken,
+    ) -> Result<Verdict, Fault> {
+        Steps::decide(self, step, upstream, cancel).await
+    }
+
+    async fn act(
+        &self,
+        step: &StepId,
+        decision: &Decision,
+        upstream: &Outputs,
+        ActContext { cancel, slot }: ActContext,
+    ) -> Result<Acted, Fault> {
+        Steps::act(self, step, decision, upstream, &cancel, slot).await
+    }
+}

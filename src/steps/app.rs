@@ -1,0 +1,45 @@
+//! `app.*`: the project's own program in a container.
+//!
+//! A host-built artifact is laid on its base image here, not in `build.*`: so compiling does not wait for the base.
+
+use super::{Cx, image_tag, service};
+use crate::{
+    config::{App, Build, StepId, StepKind},
+    event::{Explain, Fault},
+    plan::{Acted, Decision, Verdict},
+};
+
+pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
+    let known = cx.known_inputs();
+    cx.verdict(&known, app(cx).service.ready.as_ref()).await
+}
+
+pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Result<Acted, Fault> {
+    let app = app(cx);
+    let image = image(cx, app).await?;
+    service::run(cx, &app.service, image, decision, slot).await
+}
+
+/// The id of the image to run.
+async fn image(cx: &Cx<'_>, app: &App) -> Result<String, Fault> {
+    let Build::Host(build) = &app.build else {
+        let build = StepId::new(StepKind::Build, &cx.id().name);
+        return Ok(cx.output_of(&build).digest.clone());
+    };
+    cx.events.message(format!("laying it on {}", build.base));
+    let tag = image_tag(&cx.steps.identity, &cx.id().name);
+    let image = cx
+        .steps
+        .images()?
+        .artifact(&cx.steps.root, build, &tag, &cx.events, &cx.cancel)
+        .await
+        .map_err(|error| error.explain())?;
+    Ok(image.id)
+}
+
+fn app<'a>(cx: &'a Cx<'_>) -> &'a App {
+    cx.config()
+        .app
+        .get(&cx.id().name)
+        .expect("the plan has only apps of the file")
+}

@@ -1,0 +1,296 @@
+//! Steps that leave a container running: their spec, whether what runs is what is wanted, and waiting until it is ready.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use futures_util::TryStreamExt;
+
+use super::{
+    Cx,
+    address::{self, Viewpoint},
+    inputs::Known,
+};
+use crate::{
+    config::{Mount, Port, Ready, Service, StepId, Template},
+    event::{Explain, Fault, FaultClass},
+    plan::{Action, Inputs, Output, Reason, Verdict},
+    runtime::{
+        Instance, InstanceState, LogOptions, ProbeTarget, Runs, Runtime, Spec, SpecMount, SpecPort,
+        Started, probe,
+    },
+};
+
+/// How long a look at something that should be ready may take. On a busy engine an `exec` alone takes some hundred milliseconds.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// Log lines shown when something does not get ready.
+const LOG_TAIL: u64 = 15;
+
+/// What the listing says of a step's container.
+pub(super) enum Found<'a> {
+    /// It runs with these inputs; whether it is ready is not known yet.
+    Running(&'a Instance),
+    /// It must be started or replaced.
+    Differs(Action, Vec<Reason>),
+}
+
+/// Compares what is there with what is wanted.
+pub(super) fn judge<'a>(instance: Option<&'a Instance>, known: &Known) -> Found<'a> {
+    let Some(instance) = instance else {
+        let mut reasons = vec![Reason::New {
+            what: "container".into(),
+        }];
+        reasons.extend(known.waiting.iter().cloned());
+        return Found::Differs(Action::Start, reasons);
+    };
+    let mut old = instance.inputs.clone();
+    for reason in &known.waiting {
+        if let Reason::Upstream { step } = reason {
+            old.0.remove(&step.to_string());
+        }
+    }
+    let mut reasons = known.inputs.changes_since(&old);
+    reasons.extend(known.waiting.iter().cloned());
+    if !reasons.is_empty() {
+        return Found::Differs(Action::Recreate, reasons);
+    }
+    let what = match instance.state {
+        InstanceState::Running => return Found::Running(instance),
+        InstanceState::Created => "it was never started".to_owned(),
+        InstanceState::Restarting => "it keeps restarting".to_owned(),
+        InstanceState::Paused => "it is paused".to_owned(),
+        InstanceState::Exited { code } => format!("it exited with code {code}"),
+        InstanceState::Dead => "it is dead".to_owned(),
+    };
+    Found::Differs(Action::Start, vec![Reason::State { what }])
+}
+
+/// What the steps downstream may need of a running container.
+pub(super) fn output(ports: &BTreeMap<String, u16>) -> Output {
+    Output {
+        digest: String::new(),
+        values: ports
+            .iter()
+            .map(|(name, port)| (format!("port.{name}"), port.to_string()))
+            .collect(),
+    }
+}
+
+/// Port name → host port, of a step's output.
+pub fn ports(output: &Output) -> BTreeMap<String, u16> {
+    let ports = output.values.iter().filter_map(|(key, value)| {
+        let name = key.strip_prefix("port.")?;
+        Some((name.to_owned(), value.parse().ok()?))
+    });
+    ports.collect()
+}
+
+impl Cx<'_> {
+    /// The spec of a service or app, references and secrets resolved.
+    pub(super) async fn service_spec(
+        &self,
+        service: &Service,
+        image: String,
+        inputs: Inputs,
+    ) -> Result<Spec, Fault> {
+        let templates: Vec<&Template> = service
+            .env
+            .values()
+            .chain(service.entrypoint.iter().flatten())
+            .chain(service.command.iter().flatten())
+            .collect();
+        let secrets = self.template_secrets(templates).await?;
+        let text = |template: &Template| {
+            address::resolve(template, self.config(), &Viewpoint::Container, &secrets)
+        };
+        let texts = |templates: &Option<Vec<Template>>| {
+            let list = templates.as_ref();
+            list.map(|list| list.iter().map(text).collect::<Result<Vec<_>, _>>())
+                .transpose()
+        };
+        let env = service
+            .env
+            .iter()
+            .map(|(name, template)| Ok((name.clone(), text(template)?)))
+            .collect::<Result<_, Fault>>()?;
+        Ok(Spec {
+            step: self.id().clone(),
+            image,
+            entrypoint: texts(&service.entrypoint)?,
+            command: texts(&service.command)?,
+            env,
+            ports: self.spec_ports(&service.ports),
+            mounts: mounts(&service.volumes, &self.steps.root),
+            tmpfs: BTreeMap::new(),
+            user: service.user.clone(),
+            workdir: service.workdir.clone(),
+            restart: service.restart,
+            stop_signal: service.stop_signal.clone(),
+            stop_grace: service.stop_grace,
+            aliases: vec![address::alias(self.id())],
+            inputs,
+        })
+    }
+
+    /// Ports with the remembered host port first: it stays the same from run to run.
+    pub(super) fn spec_ports(&self, ports: &BTreeMap<String, Port>) -> Vec<SpecPort> {
+        let remembered = self.steps.store.ports();
+        ports
+            .iter()
+            .map(|(name, port)| {
+                let sticky = remembered.get(&port_key(self.id(), name, *port));
+                let mut wanted: Vec<u16> = sticky.copied().into_iter().collect();
+                if !wanted.contains(&port.host) {
+                    wanted.push(port.host);
+                }
+                SpecPort {
+                    name: name.clone(),
+                    container: port.container,
+                    wanted,
+                    range: self.config().project.ports,
+                }
+            })
+            .collect()
+    }
+
+    /// Remembers the host ports and says which ones had to move.
+    pub(super) fn settle_ports(
+        &self,
+        ports: &BTreeMap<String, Port>,
+        started: &Started,
+    ) -> Result<(), Fault> {
+        for moved in &started.moved {
+            self.events.notice(moved.clone());
+        }
+        let taken = ports.iter().filter_map(|(name, port)| {
+            let host = started.ports.get(name)?;
+            Some((port_key(self.id(), name, *port), *host))
+        });
+        self.steps
+            .store
+            .save_ports(&taken.collect())
+            .map_err(|error| error.explain())
+    }
+
+    /// A short look, for a container that is said to run.
+    pub(super) async fn is_ready(
+        &self,
+        ready: Option<&Ready>,
+        instance: &Instance,
+    ) -> Result<bool, Fault> {
+        let Some(target) = self.probe_target(ready, &instance.ports)? else {
+            return Ok(true);
+        };
+        let target = ProbeTarget {
+            timeout: CHECK.min(target.timeout),
+            ..target
+        };
+        Ok(probe(self.steps.runtime()?, &target, &self.cancel)
+            .await
+            .is_ok())
+    }
+
+    /// Waits until it is ready, or says why it is not, with its last log lines.
+    pub(super) async fn wait_ready(
+        &self,
+        ready: Option<&Ready>,
+        ports: &BTreeMap<String, u16>,
+    ) -> Result<(), Fault> {
+        let Some(target) = self.probe_target(ready, ports)? else {
+            return Ok(());
+        };
+        self.events.message("waiting until it is ready");
+        match probe(self.steps.runtime()?, &target, &self.cancel).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.with_last_log(error.explain()).await),
+        }
+    }
+
+    pub(super) async fn with_last_log(&self, mut fault: Fault) -> Fault {
+        if fault.class == FaultClass::Interrupted {
+            return fault;
+        }
+        match self.last_log().await {
+            Ok(lines) if lines.is_empty() => fault.notes.push("it has printed nothing".into()),
+            Ok(lines) => fault
+                .notes
+                .push(format!("its last output:\n{}", lines.join("\n"))),
+            Err(error) => fault.notes.push(format!("its log cannot be read: {error}")),
+        }
+        if fault.help.is_none() {
+            fault.help = Some(format!("see `devenv logs {}`", self.id()));
+        }
+        fault
+    }
+
+    async fn last_log(&self) -> Result<Vec<String>, Fault> {
+        let options = LogOptions {
+            tail: Some(LOG_TAIL),
+            runs: Runs::SinceStart,
+            ..LogOptions::default()
+        };
+        let lines = self.steps.runtime()?.logs(self.id(), options);
+        let lines = lines.map_ok(|line| line.text).try_collect().await;
+        lines.map_err(|error| error.explain())
+    }
+
+    /// `None` when starting is all there is to wait for.
+    fn probe_target(
+        &self,
+        ready: Option<&Ready>,
+        ports: &BTreeMap<String, u16>,
+    ) -> Result<Option<ProbeTarget>, Fault> {
+        let Some((probe, timeout)) = ready.and_then(|r| Some((r.probe.clone()?, r.timeout))) else {
+            return Ok(None);
+        };
+        Ok(Some(ProbeTarget {
+            step: self.id().clone(),
+            host: self.steps.runtime()?.host().to_owned(),
+            ports: ports.clone(),
+            probe,
+            timeout,
+        }))
+    }
+
+    /// Turns a running container's readiness into the verdict.
+    pub(super) async fn verdict(
+        &self,
+        known: &Known,
+        ready: Option<&Ready>,
+    ) -> Result<Verdict, Fault> {
+        let instance = self.instance().await?;
+        match judge(instance.as_ref(), known) {
+            Found::Differs(action, reasons) => Ok(Verdict::act(action, reasons)),
+            Found::Running(instance) if self.is_ready(ready, instance).await? => {
+                Ok(Verdict::Keep(output(&instance.ports)))
+            }
+            Found::Running(_) => Ok(Verdict::act(
+                Action::Start,
+                vec![Reason::State {
+                    what: "it runs but is not ready".into(),
+                }],
+            )),
+        }
+    }
+}
+
+/// The wanted port is part of the key: when the file wants another one, the old choice is forgotten.
+fn port_key(step: &StepId, name: &str, port: Port) -> String {
+    format!("{step}/{name}/{}", port.host)
+}
+
+fn mounts(volumes: &BTreeMap<String, Mount>, root: &Path) -> Vec<SpecMount> {
+    volumes
+        .iter()
+        .map(|(target, mount)| match mount {
+            Mount::Volume(name) => SpecMount::Volume {
+                name: name.clone(),
+                target: target.clone(),
+            },
+            Mount::Bind { path, read_only } => SpecMount::Bind {
+                source: root.join(path).display().to_string(),
+                target: target.clone(),
+                read_only: *read_only,
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,287 @@
+//! `postgres.*`: a server that answers a query on the app's database as the app's user.
+//!
+//! A fresh server starts on a prepared data directory, made once per image and kept in the cache: no initdb, no double start.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Cx, Steps,
+    address::{self, POSTGRES_PORT, POSTGRES_PORT_NAME, Viewpoint},
+    blocking,
+    container::{self, Found},
+    secrets, service,
+};
+use crate::{
+    config::{Port, Postgres, Restart, StepId},
+    database::{self, ProvisionError, Target, pgdata, pgdata::Prepared},
+    event::{Explain, Fault},
+    plan::{Acted, Action, Decision, Digest, Output, Outputs, Reason, Verdict, image_step},
+    runtime::{Exec, OneShot, Runtime, Seed, Spec, SpecMount},
+    sys::terminal::Stdio,
+};
+
+/// How long a check of a server that should be up may take.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// A clean shutdown writes all dirty pages first.
+const STOP_GRACE: Duration = Duration::from_secs(30);
+
+/// Short name of the volume that holds a server's data.
+pub fn volume(id: &StepId) -> String {
+    format!("{}-data", id.name)
+}
+
+/// Where the app's database is reached from this machine.
+pub async fn target(steps: &Steps, id: &StepId, output: &Output) -> Result<Target, Fault> {
+    let postgres = steps
+        .config
+        .postgres
+        .get(&id.name)
+        .expect("checked when the file was read: the database exists");
+    let secrets = secrets::read(
+        secrets::names([&postgres.password]),
+        &steps.config,
+        &steps.root,
+        &steps.events,
+    )
+    .await?;
+    let outputs = Outputs::from([(id.clone(), output.clone())]);
+    let viewpoint = Viewpoint::Host {
+        host: steps.runtime()?.host(),
+        outputs: &outputs,
+    };
+    let password = address::resolve(&postgres.password, &steps.config, &viewpoint, &secrets)?;
+    let port = output.values.get(&format!("port.{POSTGRES_PORT_NAME}"));
+    let port = port.and_then(|port| port.parse().ok()).ok_or_else(|| {
+        Fault::new(format!("`{id}` is not running, its port is not known"))
+            .help("run `devenv up` first")
+    })?;
+    Ok(Target {
+        host: steps.runtime()?.host().to_owned(),
+        port,
+        user: postgres.user.clone(),
+        password,
+        database: postgres.database.clone(),
+    })
+}
+
+pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
+    let (known, instance) = (cx.known_inputs(), cx.instance().await?);
+    let instance = match container::judge(instance.as_ref(), &known) {
+        Found::Differs(action, reasons) => return Ok(Verdict::act(action, reasons)),
+        Found::Running(instance) => instance,
+    };
+    let output = container::output(&instance.ports);
+    let target = target(cx.steps, cx.id(), &output).await?;
+    let wanted = wanted(table(cx), &target);
+    let what = match database::provisioned(&wanted, CHECK, &cx.cancel).await {
+        Ok(true) => return Ok(Verdict::Keep(output)),
+        Ok(false) => "it runs without all that its table says of its database".to_owned(),
+        Err(error) => format!("it runs but does not answer: {error}"),
+    };
+    Ok(Verdict::act(Action::Start, vec![Reason::State { what }]))
+}
+
+/// What the server is to hold.
+fn wanted(postgres: &Postgres, target: &Target) -> database::Wanted {
+    database::Wanted {
+        app: target.clone(),
+        extensions: postgres.extensions.clone(),
+    }
+}
+
+pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Result<Acted, Fault> {
+    let postgres = table(cx);
+    let image = cx
+        .output_of(&image_step(cx.config(), &postgres.image))
+        .digest
+        .clone();
+    let prepared = match postgres.prepared {
+        true => Some(prepare(cx, postgres, &image).await?),
+        false => None,
+    };
+    let seed = prepared.as_ref().map(|prepared| Seed {
+        volume: volume(cx.id()),
+        archive: prepared.archive.clone(),
+    });
+    let spec = spec(cx, postgres, image).await?;
+    let started = service::start(cx, &spec, seed, decision).await?;
+    cx.settle_ports(&ports(postgres), &started)?;
+    let output = container::output(&started.ports);
+    let target = target(cx.steps, cx.id(), &output).await?;
+    drop(slot);
+    wait(cx, postgres, &target, prepared).await?;
+    let port = target.port;
+    Ok(Acted {
+        output,
+        summary: format!("Postgres {} answers on port {port}", postgres.version),
+    })
+}
+
+/// The prepared data directory for this image, made now if the cache has none.
+async fn prepare(cx: &Cx<'_>, postgres: &Postgres, image: &str) -> Result<Prepared, Fault> {
+    let cache = pgdata::Cache::of_user().map_err(|error| error.explain())?;
+    let key = pgdata::key(image, &postgres.version, &postgres.initdb);
+    if let Some(prepared) = cached(&cache, &key).await {
+        return Ok(prepared);
+    }
+    cx.events
+        .message("preparing a data directory (once per image)");
+    let bootstrap = pgdata::bootstrap_password().map_err(|error| error.explain())?;
+    let one_shot = OneShot {
+        image: image.to_owned(),
+        argv: vec![
+            "/bin/sh".into(),
+            "-c".into(),
+            pgdata::init_script(&postgres.version, &postgres.initdb),
+        ],
+        env: BTreeMap::from([(pgdata::BOOTSTRAP_ENV.to_owned(), bootstrap.clone())]),
+        user: Some("root".into()),
+        fetch: Some(pgdata::MOUNT.to_owned()),
+    };
+    let result = tokio::select! {
+        result = cx.steps.runtime()?.one_shot(one_shot) => result.map_err(|error| error.explain())?,
+        () = cx.cancel.cancelled() => return Err(super::cancelled(cx)),
+    };
+    let Some(archive) = result.archive.filter(|_| result.code == 0) else {
+        return Err(Fault::new(format!(
+            "initdb failed with code {} in image `{}`",
+            result.code, postgres.image
+        ))
+        .note(format!("its output:\n{}", result.output.trim_end()))
+        .help("is this an image with Postgres in the stated version? `prepared = false` uses the image's own entrypoint"));
+    };
+    blocking(move || cache.put(&key, &archive, &bootstrap)).await
+}
+
+async fn cached(cache: &pgdata::Cache, key: &Digest) -> Option<Prepared> {
+    let (cache, key) = (cache.clone(), key.clone());
+    tokio::task::spawn_blocking(move || cache.get(&key))
+        .await
+        .expect("reading a file does not panic")
+}
+
+async fn spec(cx: &Cx<'_>, postgres: &Postgres, image: String) -> Result<Spec, Fault> {
+    let mut spec = Spec {
+        step: cx.id().clone(),
+        image,
+        entrypoint: None,
+        command: None,
+        env: BTreeMap::new(),
+        ports: cx.spec_ports(&ports(postgres)),
+        mounts: vec![SpecMount::Volume {
+            name: volume(cx.id()),
+            target: pgdata::MOUNT.to_owned(),
+        }],
+        tmpfs: BTreeMap::from([(pgdata::SOCKET_DIR.to_owned(), "mode=1777".to_owned())]),
+        user: None,
+        workdir: None,
+        restart: Restart::UnlessStopped,
+        stop_signal: Some("SIGINT".into()),
+        stop_grace: STOP_GRACE,
+        aliases: vec![address::alias(cx.id())],
+        inputs: cx.known_inputs().inputs,
+    };
+    if postgres.prepared {
+        spec.entrypoint = Some(pgdata::server_command(
+            &postgres.version,
+            &postgres.settings,
+        ));
+        spec.command = Some(Vec::new());
+        spec.user = Some("root".into());
+        return Ok(spec);
+    }
+    let secrets = cx.secrets([&postgres.password]).await?;
+    let password = address::resolve(
+        &postgres.password,
+        cx.config(),
+        &Viewpoint::Container,
+        &secrets,
+    )?;
+    spec.env = BTreeMap::from([
+        // As everywhere, init scripts run as the app's role and what they make is its own.
+        ("POSTGRES_USER".into(), postgres.user.clone()),
+        ("POSTGRES_PASSWORD".into(), password),
+        ("POSTGRES_DB".into(), postgres.database.clone()),
+        ("PGDATA".into(), pgdata::PGDATA.to_owned()),
+        ("POSTGRES_INITDB_ARGS".into(), postgres.initdb.join(" ")),
+    ]);
+    let settings = postgres.settings.iter();
+    spec.command = Some(
+        ["postgres".to_owned()]
+            .into_iter()
+            .chain(settings.flat_map(|(name, value)| ["-c".into(), format!("{name}={value}")]))
+            .collect(),
+    );
+    Ok(spec)
+}
+
+/// Ready: the app's user gets an answer from its database. A server that exits meanwhile is reported at once.
+async fn wait(
+    cx: &Cx<'_>,
+    postgres: &Postgres,
+    target: &Target,
+    prepared: Option<Prepared>,
+) -> Result<(), Fault> {
+    cx.events.message("waiting for the first query");
+    let bootstrap = prepared.map(|prepared| prepared.bootstrap_password);
+    let ready = provision(cx, postgres, target, bootstrap.as_deref());
+    let fault = tokio::select! {
+        ready = ready => match ready {
+            Ok(()) => return Ok(()),
+            Err(fault) => fault,
+        },
+        code = cx.steps.runtime()?.exited(cx.id()) => match code {
+            Ok(code) => Fault::new(format!("`{}` exited with code {code} while it started", cx.id())),
+            Err(error) => error.explain(),
+        },
+    };
+    Err(cx.with_last_log(fault).await)
+}
+
+/// A password changed in the file is set from inside the container, where the local socket is trusted.
+async fn provision(
+    cx: &Cx<'_>,
+    postgres: &Postgres,
+    target: &Target,
+    bootstrap: Option<&str>,
+) -> Result<(), Fault> {
+    let wanted = wanted(postgres, target);
+    let timeout = postgres.ready.timeout;
+    match database::provision(&wanted, bootstrap, timeout, &cx.cancel).await {
+        Ok(_) => return Ok(()),
+        Err(ProvisionError::Locked { .. }) if postgres.prepared => {}
+        Err(error) => return Err(error.explain()),
+    }
+    let rescue = database::rescue(&postgres.version, &target.password);
+    let exec = Exec {
+        argv: rescue.argv,
+        env: BTreeMap::from([rescue.env]),
+        user: Some(pgdata::USER.to_owned()),
+        ..Exec::default()
+    };
+    let runtime = cx.steps.runtime()?;
+    runtime
+        .exec(cx.id(), exec, Stdio::null())
+        .await
+        .map_err(|error| error.explain())?;
+    database::provision(&wanted, None, timeout, &cx.cancel)
+        .await
+        .map(|_| ())
+        .map_err(|error| error.explain())
+}
+
+fn ports(postgres: &Postgres) -> BTreeMap<String, Port> {
+    let port = Port {
+        container: POSTGRES_PORT,
+        host: postgres.port,
+    };
+    BTreeMap::from([(POSTGRES_PORT_NAME.to_owned(), port)])
+}
+
+fn table<'a>(cx: &'a Cx<'_>) -> &'a Postgres {
+    cx.config()
+        .postgres
+        .get(&cx.id().name)
+        .expect("the plan has only databases of the file")
+}

@@ -1,0 +1,137 @@
+//! Steps that run on the host and leave files: skipped while a record says that nothing they read or wrote has changed.
+
+use std::collections::BTreeMap;
+
+use super::{Cx, blocking, inputs::Known};
+use crate::{
+    event::{Explain, Fault},
+    plan::{
+        Action, Digest, Input, Inputs, Output, Reason, Verdict, fingerprint, fingerprint_files,
+    },
+    store::StepRecord,
+};
+
+impl Cx<'_> {
+    /// Compares with the last successful run. `action` is what running means for this kind.
+    pub(super) async fn judge_record(
+        &self,
+        known: &Known,
+        action: Action,
+    ) -> Result<Verdict, Fault> {
+        let Some(record) = self.steps.store.record(self.id()) else {
+            let mut reasons = vec![Reason::New {
+                what: "finished run".into(),
+            }];
+            reasons.extend(known.waiting.iter().cloned());
+            return Ok(Verdict::act(action, reasons));
+        };
+        let mut reasons = known
+            .inputs
+            .changes_since(&without(&record.inputs, &self.waiting_fields(known)));
+        reasons.extend(known.waiting.iter().cloned());
+        reasons.extend(self.changed_outputs(&record.outputs).await?);
+        if reasons.is_empty() {
+            return Ok(Verdict::Keep(record.output));
+        }
+        Ok(Verdict::act(action, reasons))
+    }
+
+    /// Names of inputs that are not known yet: no reason to say that they were removed.
+    fn waiting_fields(&self, known: &Known) -> Vec<String> {
+        known
+            .waiting
+            .iter()
+            .filter_map(|reason| match reason {
+                Reason::Upstream { step } => Some(step.to_string()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Digests of the files that globs name, by path.
+    pub(super) async fn digests(&self, globs: &[String]) -> Result<BTreeMap<String, Input>, Fault> {
+        let (root, globs) = (self.steps.root.clone(), globs.to_vec());
+        let files = self.steps.files.clone();
+        blocking(move || fingerprint(&root, &globs, &files)).await
+    }
+
+    /// Digests of these very files, by path.
+    pub(super) async fn file_digests(
+        &self,
+        names: Vec<String>,
+    ) -> Result<BTreeMap<String, Input>, Fault> {
+        let (root, files) = (self.steps.root.clone(), self.steps.files.clone());
+        blocking(move || fingerprint_files(&root, &names, &files)).await
+    }
+
+    /// Digests of declared outputs, each a file or a folder.
+    pub(super) async fn output_digests(
+        &self,
+        paths: &[String],
+    ) -> Result<BTreeMap<String, Digest>, Fault> {
+        let mut digests = BTreeMap::new();
+        for path in paths {
+            let files = match self.steps.root.join(path).is_dir() {
+                true => self.digests(&[format!("{path}/**")]).await?,
+                false => self.file_digests(vec![path.clone()]).await?,
+            };
+            let present = files.values().any(|input| *input != Input::Absent);
+            if present {
+                digests.insert(path.clone(), Inputs(files).key());
+            }
+        }
+        Ok(digests)
+    }
+
+    /// Remembers a successful run.
+    pub(super) fn record(
+        &self,
+        inputs: Inputs,
+        outputs: BTreeMap<String, Digest>,
+        output: Output,
+    ) -> Result<(), Fault> {
+        let record = StepRecord {
+            inputs,
+            outputs,
+            output,
+        };
+        self.steps
+            .store
+            .save_record(self.id(), &record)
+            .map_err(|error| error.explain())
+    }
+
+    /// Before it runs: a kill in between must not leave the old record standing.
+    pub(super) fn forget(&self) -> Result<(), Fault> {
+        self.steps
+            .store
+            .forget(self.id())
+            .map_err(|error| error.explain())
+    }
+
+    async fn changed_outputs(
+        &self,
+        recorded: &BTreeMap<String, Digest>,
+    ) -> Result<Vec<Reason>, Fault> {
+        let paths: Vec<_> = recorded.keys().cloned().collect();
+        let now = self.output_digests(&paths).await?;
+        let changed = recorded
+            .iter()
+            .filter(|(path, digest)| now.get(*path) != Some(digest));
+        Ok(changed
+            .map(|(path, _)| Reason::Output {
+                path: path.clone(),
+                state: match now.contains_key(path) {
+                    true => "was changed since".into(),
+                    false => "is missing".into(),
+                },
+            })
+            .collect())
+    }
+}
+
+fn without(inputs: &Inputs, fields: &[String]) -> Inputs {
+    let mut inputs = inputs.clone();
+    inputs.0.retain(|field, _| !fields.contains(field));
+    inputs
+}

@@ -1,0 +1,86 @@
+//! `service.*`: any container.
+
+use super::{Cx, container};
+use crate::{
+    config::Service,
+    event::{Explain, Fault},
+    plan::{Acted, Action, Decision, Verdict, image_step},
+    runtime::{Runtime, Seed, Spec, Started},
+};
+
+pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
+    let known = cx.known_inputs();
+    cx.verdict(&known, service(cx).ready.as_ref()).await
+}
+
+pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Result<Acted, Fault> {
+    let service = service(cx);
+    let image = image_step(cx.config(), &service.image);
+    let image = cx.output_of(&image).digest.clone();
+    run(cx, service, image, decision, slot).await
+}
+
+/// Starts a service or app from an image and waits until it is ready.
+pub(super) async fn run(
+    cx: &Cx<'_>,
+    service: &Service,
+    image: String,
+    decision: &Decision,
+    slot: impl Send,
+) -> Result<Acted, Fault> {
+    let inputs = cx.known_inputs().inputs;
+    let spec = cx.service_spec(service, image, inputs).await?;
+    let started = start(cx, &spec, None, decision).await?;
+    cx.settle_ports(&service.ports, &started)?;
+    drop(slot);
+    cx.wait_ready(service.ready.as_ref(), &started.ports)
+        .await?;
+    Ok(Acted {
+        summary: summary(decision, &started),
+        output: container::output(&started.ports),
+    })
+}
+
+/// Restarts in place when only that is wanted, else makes what runs match the spec.
+pub(super) async fn start(
+    cx: &Cx<'_>,
+    spec: &Spec,
+    seed: Option<Seed>,
+    decision: &Decision,
+) -> Result<Started, Fault> {
+    let runtime = cx.steps.runtime()?;
+    let work = async {
+        if decision.action == Action::Restart {
+            runtime.remove(&spec.step).await?;
+        }
+        runtime.start(spec, seed).await
+    };
+    tokio::select! {
+        started = work => started.map_err(|error| error.explain()),
+        () = cx.cancel.cancelled() => Err(super::cancelled(cx)),
+    }
+}
+
+fn summary(decision: &Decision, started: &Started) -> String {
+    let verb = match decision.action {
+        Action::Recreate => "Recreated",
+        Action::Restart => "Restarted",
+        _ => "Started",
+    };
+    let ports: Vec<_> = started
+        .ports
+        .iter()
+        .map(|(name, port)| format!("{name} {port}"))
+        .collect();
+    match ports.is_empty() {
+        true => verb.to_owned(),
+        false => format!("{verb} on {}", ports.join(", ")),
+    }
+}
+
+fn service<'a>(cx: &'a Cx<'_>) -> &'a Service {
+    cx.config()
+        .service
+        .get(&cx.id().name)
+        .expect("the plan has only services of the file")
+}
