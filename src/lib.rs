@@ -4,6 +4,7 @@
 //! with `steps` as the glue to the parts that touch the world: `toolchain`, `proto`, `image`, `database`, `runtime`.
 //! ARCHITECTURE.md names who may import whom; `tests/architecture.rs` checks it.
 
+pub mod cli;
 pub mod config;
 pub mod database;
 pub mod engine;

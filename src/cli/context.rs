@@ -1,0 +1,230 @@
+//! What every command starts from: the project's root, its checked config and plan, its store and engine, and where answers go.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use serde::Serialize;
+
+use super::{Global, OutputFormat, session};
+use crate::{
+    config::{self, Config, StepId},
+    database::Target,
+    event::{Events, Explain, Fault, FaultClass},
+    image::Images,
+    lockfile::Lock,
+    plan::{Digest, FileCache, Plan},
+    report,
+    runtime::{
+        AnyRuntime, Identity, RuntimeError,
+        docker::{self, Docker},
+    },
+    steps::{self, Engine, Steps},
+    store::Store,
+    sys::docker_host::Endpoint,
+    toolchain::{Locking, Toolchain},
+};
+
+pub struct Context {
+    directory: PathBuf,
+    pub output: OutputFormat,
+    pub verbose: bool,
+    config: OnceLock<Arc<Config>>,
+    plan: OnceLock<Arc<Plan>>,
+}
+
+impl Context {
+    pub fn new(global: &Global) -> Self {
+        Self {
+            directory: global.directory.clone().unwrap_or_else(|| ".".into()),
+            output: global.output,
+            verbose: global.verbose,
+            config: OnceLock::new(),
+            plan: OnceLock::new(),
+        }
+    }
+
+    /// The same request, for files that may have changed since they were read.
+    pub fn fresh(&self) -> Self {
+        Self {
+            directory: self.directory.clone(),
+            output: self.output,
+            verbose: self.verbose,
+            config: OnceLock::new(),
+            plan: OnceLock::new(),
+        }
+    }
+
+    pub fn json(&self) -> bool {
+        self.output == OutputFormat::Json
+    }
+
+    /// The folder that holds devenv.toml: the current one or the nearest above it. Absolute, links resolved.
+    pub fn root(&self) -> Result<PathBuf, Fault> {
+        let start = self.directory.canonicalize().map_err(|error| {
+            Fault::new(format!("cannot open folder `{}`", self.directory.display()))
+                .class(FaultClass::Usage)
+                .note(error.to_string())
+        })?;
+        start
+            .ancestors()
+            .find(|dir| dir.join(config::FILE).is_file())
+            .map(Path::to_path_buf)
+            .ok_or_else(|| {
+                Fault::new(format!(
+                    "no `{}` in `{}` or any folder above it",
+                    config::FILE,
+                    start.display()
+                ))
+                .class(FaultClass::Usage)
+                .help("run devenv inside a project, or name its folder with `-C DIR`")
+            })
+    }
+
+    /// The checked file. All its errors are shown here, then one fault with the count is returned.
+    pub fn config(&self) -> Result<Arc<Config>, Fault> {
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
+        let root = self.root()?;
+        let config = Arc::new(config::load(&root).map_err(|errors| {
+            anstream::eprint!("{}", report::config_errors(&errors));
+            errors.explain()
+        })?);
+        Ok(self.config.get_or_init(|| config).clone())
+    }
+
+    /// The plan of the file and its lock.
+    pub fn plan(&self) -> Result<Arc<Plan>, Fault> {
+        if let Some(plan) = self.plan.get() {
+            return Ok(plan.clone());
+        }
+        let config = self.config()?;
+        let lock = self.lock()?;
+        let plan = Arc::new(Plan::build(&config, &lock.pins()));
+        Ok(self.plan.get_or_init(|| plan).clone())
+    }
+
+    pub fn lock(&self) -> Result<Lock, Fault> {
+        Lock::read(&self.root()?).map_err(|error| error.explain())
+    }
+
+    pub fn store(&self) -> Result<Store, Fault> {
+        Ok(Store::new(&self.root()?))
+    }
+
+    /// The tools of the file and its lock. In CI a tool that is not locked is an error, not a look-up.
+    pub fn toolchain(&self) -> Result<Toolchain, Fault> {
+        let tools = &self.config()?.toolchain;
+        let locking = match session::is_ci() {
+            true => Locking::Refuse,
+            false => Locking::IfNeeded,
+        };
+        Ok(Toolchain::new(&self.root()?, tools, self.lock()?).locking(locking))
+    }
+
+    /// The runtime of this worktree. Says nothing to the engine yet.
+    pub fn runtime(&self) -> Result<AnyRuntime, Fault> {
+        Ok(self.engine()?.runtime)
+    }
+
+    pub fn images(&self) -> Result<Images, Fault> {
+        Ok(self.engine()?.images)
+    }
+
+    fn engine(&self) -> Result<Engine, Fault> {
+        self.engine_of(self.identity()?)
+    }
+
+    /// The engine as this worktree sees it.
+    pub fn engine_of(&self, identity: Identity) -> Result<Engine, Fault> {
+        let endpoint = Endpoint::find().map_err(|error| RuntimeError::from(error).explain())?;
+        let docker = Docker::connect(&endpoint, identity);
+        let docker = docker.map_err(|error| error.explain())?;
+        Ok(Engine {
+            images: Images::new(docker.client()),
+            runtime: AnyRuntime::Docker(docker),
+        })
+    }
+
+    /// Who this worktree is: two folders of the same name are two identities.
+    pub fn identity(&self) -> Result<Identity, Fault> {
+        let project = self.config()?.project.name.clone();
+        let root = self.root()?.display().to_string();
+        let digest = Digest::of(&root);
+        Ok(Identity {
+            id: format!("{project}-{}", &digest.0[..8]),
+            project,
+            root,
+        })
+    }
+
+    /// Who this worktree was when it made what it has on the engine: for when devenv.toml cannot be read.
+    pub async fn found_identity(&self) -> Option<Identity> {
+        let endpoint = Endpoint::find().ok()?;
+        let root = self.root().ok()?.display().to_string();
+        docker::identity_at(&endpoint, &root).await.ok()?
+    }
+
+    /// Everything the steps of a run share.
+    pub fn steps(&self, events: Events) -> Result<Steps, Fault> {
+        Ok(Steps {
+            root: self.root()?,
+            config: self.config()?,
+            plan: self.plan()?,
+            store: self.store()?,
+            toolchain: self.toolchain()?,
+            engine: self.engine(),
+            identity: self.identity()?,
+            lock: self.lock()?,
+            events,
+            files: Arc::new(FileCache::load(&self.root()?, &self.store()?.file_cache())),
+            forced: Default::default(),
+            listing: Default::default(),
+        })
+    }
+
+    /// Where the app's database is reached from this machine, while it runs.
+    pub async fn database(&self, id: &StepId) -> Result<Target, Fault> {
+        let steps = self.steps(self.silent_events())?;
+        if !steps.config.postgres.contains_key(&id.name) {
+            return Err(Fault::new(format!("devenv.toml has no `{id}`")).class(FaultClass::Usage));
+        }
+        let outputs = steps.running().await?;
+        let output = outputs.get(id).ok_or_else(|| {
+            Fault::new(format!("`{id}` is not running"))
+                .class(FaultClass::Environment)
+                .help("run `devenv up` first")
+        })?;
+        steps::postgres_target(&steps, id, output).await
+    }
+
+    /// A channel for events with nobody listening: for commands that show only their answer.
+    pub fn silent_events(&self) -> Events {
+        Events::channel().0
+    }
+
+    /// Prints an answer on stdout: JSON when asked for, else the text.
+    pub fn answer(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.json() {
+            let json = serde_json::to_string_pretty(value).expect("answers are plain data");
+            self.print(&format!("{json}\n"));
+        } else {
+            self.print(&text());
+        }
+    }
+
+    /// Writes to stdout. A reader that has seen enough (`| head`) is no error.
+    pub fn print(&self, text: &str) {
+        let mut out = anstream::stdout();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Shows a failure on stderr.
+    pub fn show(&self, fault: &Fault) {
+        let source = self.config.get().map(|config| config.source.clone());
+        anstream::eprint!("{}", report::fault(fault, source.as_deref()));
+    }
+}

@@ -1,0 +1,131 @@
+//! `devenv down`: stops and removes what runs, dependants first, each within its own grace.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared, join_all},
+};
+use serde::Serialize;
+
+use super::{context::Context, run_lock};
+use crate::{
+    config::StepId,
+    event::{Explain, Fault, count},
+    plan::Graph,
+    runtime::{AnyRuntime, Runtime, RuntimeError},
+    steps::{Engine, image_repository},
+};
+
+/// Stop everything; the data is kept.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Remove the data (this worktree's volumes) too.
+    #[arg(long, short = 'v')]
+    volumes: bool,
+    /// Remove the images built for this worktree too.
+    #[arg(long)]
+    images: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Removed {
+    steps: Vec<StepId>,
+    volumes: Vec<String>,
+    images: Vec<String>,
+}
+
+pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    // Without a readable file everything can still be stopped, all at once.
+    let (identity, needs) = match cx.plan() {
+        Ok(plan) => (cx.identity()?, plan.graph()),
+        Err(fault) => (cx.found_identity().await.ok_or(fault)?, Graph::default()),
+    };
+    let Engine { runtime, images } = cx.engine_of(identity.clone())?;
+    let _lock = run_lock::acquire(cx, "down", None).await?;
+    let explain = |error: RuntimeError| error.explain();
+    let listing = runtime.list().await.map_err(explain)?;
+    let mut removed = Removed {
+        steps: listing
+            .instances
+            .iter()
+            .map(|instance| instance.step.clone())
+            .collect(),
+        ..Removed::default()
+    };
+    removed.steps.sort();
+    stop(&runtime, &removed.steps, &needs).await?;
+    runtime.clean().await.map_err(explain)?;
+    if args.volumes {
+        removed.volumes = runtime.volumes().await.map_err(explain)?;
+        for volume in &removed.volumes {
+            runtime.remove_volume(volume).await.map_err(explain)?;
+        }
+    }
+    if args.images {
+        let repository = image_repository(&identity);
+        let images = images.remove_repository(&repository).await;
+        removed.images = images.map_err(|error| error.explain())?;
+    }
+    let kept = !runtime.volumes().await.map_err(explain)?.is_empty();
+    cx.answer(&removed, || text(&removed, kept));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Each step stops as soon as all that need it have stopped: the graces of a chain add up, those of a level do not.
+pub async fn stop(runtime: &AnyRuntime, steps: &[StepId], graph: &Graph) -> Result<(), Fault> {
+    let closures: BTreeMap<_, BTreeSet<StepId>> = steps
+        .iter()
+        .map(|step| (step.clone(), graph.closure([step.clone()])))
+        .collect();
+    let mut stops: BTreeMap<StepId, Shared<BoxFuture<'_, Result<(), Fault>>>> = BTreeMap::new();
+    let mut order: Vec<_> = steps.to_vec();
+    // A step's closure is larger than that of anything it needs, so dependants come first.
+    order.sort_by_key(|step| std::cmp::Reverse(closures[step].len()));
+    for step in order {
+        let dependants: Vec<_> = stops
+            .iter()
+            .filter(|(other, _)| closures[*other].contains(&step))
+            .map(|(_, stopped)| stopped.clone())
+            .collect();
+        let id = step.clone();
+        let stopping = async move {
+            join_all(dependants).await;
+            // A shared future's output is cloned, an error is not: its fault is.
+            runtime.remove(&id).await.map_err(|error| error.explain())
+        };
+        stops.insert(step, stopping.boxed().shared());
+    }
+    join_all(stops.into_values()).await.into_iter().collect()
+}
+
+fn text(removed: &Removed, kept: bool) -> String {
+    if removed.steps.is_empty() && removed.volumes.is_empty() && removed.images.is_empty() {
+        return "Nothing was running\n".into();
+    }
+    let mut text = String::new();
+    if !removed.steps.is_empty() {
+        let names: Vec<_> = removed.steps.iter().map(StepId::to_string).collect();
+        text += &format!(
+            "Stopped {}: {}\n",
+            count(names.len(), "container"),
+            names.join(", ")
+        );
+    }
+    for (what, names) in [("volume", &removed.volumes), ("image", &removed.images)] {
+        if !names.is_empty() {
+            text += &format!(
+                "Removed {}: {}\n",
+                count(names.len(), what),
+                names.join(", ")
+            );
+        }
+    }
+    if kept && !removed.steps.is_empty() {
+        text += "The data is kept; `devenv down --volumes` removes it\n";
+    }
+    text
+}

@@ -1,0 +1,65 @@
+//! `devenv exec`: run a command with the project's tools on the host, or inside a running step.
+
+use std::{io::IsTerminal, os::unix::process::CommandExt, process::ExitCode};
+
+use super::{context::Context, env::warn, exit, run_steps::check_runs};
+use crate::{
+    config::StepId,
+    event::{Explain, Fault, FaultClass},
+    runtime::{Exec, Runtime},
+    sys::{process::Spawn, terminal::Stdio},
+};
+
+/// Run a command with the project's tools first on PATH, or inside a running step. Its exit code is passed through.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The running step to run it in, such as `app.hello`; on the host when absent.
+    step: Option<StepId>,
+    /// Run as this user inside the step.
+    #[arg(long, short, requires = "step")]
+    user: Option<String>,
+    /// The command and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    match args.step {
+        Some(step) => {
+            let exec = Exec {
+                argv: args.command,
+                user: args.user,
+                ..Exec::default()
+            };
+            check_runs(cx, &step).await?;
+            inside(cx, &step, exec).await
+        }
+        None => on_host(cx, args.command).await,
+    }
+}
+
+/// Runs it inside a running step, with this process' streams, and its terminal when there is one.
+pub async fn inside(cx: &Context, step: &StepId, exec: Exec) -> Result<ExitCode, Fault> {
+    let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let stdio = Stdio::of_process(terminal, true).map_err(|error| {
+        Fault::new("cannot use this terminal")
+            .class(FaultClass::Environment)
+            .note(error.to_string())
+    })?;
+    let code = cx.runtime()?.exec(step, exec, stdio).await;
+    Ok(exit::of_child(code.map_err(|error| error.explain())?))
+}
+
+/// Becomes the command: signals, terminal and exit code are its own. Returns only when it cannot be run.
+async fn on_host(cx: &Context, command: Vec<String>) -> Result<ExitCode, Fault> {
+    let toolchain = cx.toolchain()?;
+    warn(&toolchain).await;
+    let mut spawn = Spawn::new(command);
+    spawn.env = toolchain.env();
+    let error = spawn.to_std().exec();
+    let name = spawn.argv.first().map(String::as_str).unwrap_or_default();
+    let fault = Fault::new(format!("cannot run `{name}`"))
+        .class(FaultClass::Environment)
+        .note(error.to_string());
+    Err(fault.help("it is neither one of the project's tools nor on PATH"))
+}

@@ -1,0 +1,20 @@
+//! Exit codes: 0 ok, 1 a step failed, 2 usage or config, 3 environment, 70 bug, 130 interrupted.
+
+use std::process::ExitCode;
+
+use crate::event::FaultClass;
+
+pub fn code(class: FaultClass) -> ExitCode {
+    ExitCode::from(match class {
+        FaultClass::Step => 1,
+        FaultClass::Usage => 2,
+        FaultClass::Environment => 3,
+        FaultClass::Bug => 70,
+        FaultClass::Interrupted => 130,
+    })
+}
+
+/// The exit code of a command run for the user passes through; beyond 255 it is 1.
+pub fn of_child(code: i64) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

@@ -1,0 +1,28 @@
+//! Ctrl-C where no run of steps takes it.
+
+use std::pin::pin;
+
+use tokio::signal::ctrl_c;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Fault, FaultClass};
+
+/// Ends the work where it waits: for what leaves nothing half done.
+pub async fn ending<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    tokio::select! {
+        result = work => result,
+        _ = ctrl_c() => Err(Fault::new("interrupted").class(FaultClass::Interrupted)),
+    }
+}
+
+/// Cancels the work and waits for how it ends.
+pub async fn cancelling<T>(cancel: &CancellationToken, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        result = &mut work => result,
+        _ = ctrl_c() => {
+            cancel.cancel();
+            work.await
+        }
+    }
+}

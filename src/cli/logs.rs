@@ -1,0 +1,254 @@
+//! `devenv logs`: lines of one or several steps, each with its step's name before it.
+
+use std::{
+    io::Write,
+    pin::{Pin, pin},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use anstyle::{AnsiColor, Style};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{context::Context, run_steps::check_runs};
+use crate::{
+    config::{StepId, duration},
+    engine::{self, Signal},
+    event::{Explain, Fault, FaultClass},
+    runtime::{LogLine, LogOptions, LogStream, Runtime, RuntimeError},
+};
+
+/// Show what the steps print.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Steps to show, such as `app.hello`; all that run when absent.
+    steps: Vec<StepId>,
+    /// Go on until Ctrl-C.
+    #[arg(long, short)]
+    follow: bool,
+    /// Only the last lines of each step.
+    #[arg(long, short = 'n', value_name = "LINES")]
+    tail: Option<u64>,
+    /// Only lines since a time ago ("10m") or a moment ("2026-01-31T12:00:00Z").
+    #[arg(long, value_parser = parse_since)]
+    since: Option<i64>,
+    /// Show when each line was printed.
+    #[arg(long, short)]
+    timestamps: bool,
+    /// Leave out the step's name before each line.
+    #[arg(long)]
+    no_prefix: bool,
+}
+
+const COLORS: [AnsiColor; 6] = [
+    AnsiColor::Cyan,
+    AnsiColor::Yellow,
+    AnsiColor::Green,
+    AnsiColor::Magenta,
+    AnsiColor::Blue,
+    AnsiColor::Red,
+];
+
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    step: &'a StepId,
+    stream: &'static str,
+    line: &'a str,
+}
+
+pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    let options = LogOptions {
+        follow: args.follow,
+        tail: args.tail,
+        since: args.since,
+        timestamps: args.timestamps,
+        ..LogOptions::default()
+    };
+    let signals = signals()?;
+    show(cx, &args.steps, options, !args.no_prefix, signals).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What ends [`show`]. From now on no signal is lost, whenever it comes.
+pub fn signals() -> Result<impl Stream<Item = Signal>, Fault> {
+    engine::signals().map_err(|error| {
+        Fault::new("cannot listen for signals")
+            .class(FaultClass::Environment)
+            .note(error.to_string())
+    })
+}
+
+/// Prints the lines of these steps, of all that there are when none is named, until they end or a signal comes.
+pub async fn show(
+    cx: &Context,
+    wanted: &[StepId],
+    options: LogOptions,
+    prefix: bool,
+    signals: impl Stream<Item = Signal>,
+) -> Result<(), Fault> {
+    let mut signals = pin!(signals);
+    let runtime = cx.runtime()?;
+    for step in wanted {
+        check_runs(cx, step).await?;
+    }
+    let steps = match wanted.is_empty() {
+        false => wanted.to_vec(),
+        true => {
+            let listing = runtime.list().await.map_err(|error| error.explain())?;
+            let mut steps: Vec<_> = listing.instances.into_iter().map(|i| i.step).collect();
+            steps.sort();
+            steps
+        }
+    };
+    if steps.is_empty() {
+        return Err(Fault::new("nothing runs, so there are no logs")
+            .class(FaultClass::Environment)
+            .help("run `devenv up` first"));
+    }
+    let width = steps.iter().map(|s| s.to_string().len()).max().unwrap_or(0);
+    let streams = steps.iter().enumerate().map(|(index, step)| {
+        let step = step.clone();
+        let lines = runtime.logs(&step, options.clone());
+        lines.map(move |line| (index, step.clone(), line)).boxed()
+    });
+    let mut lines = match options.follow {
+        // A step that writes nothing must not hold the others.
+        true => stream::select_all(streams).boxed(),
+        false => in_order(streams.collect()),
+    };
+    let printer = Printer {
+        json: cx.json(),
+        // One step that was asked for by name needs no name before its lines.
+        prefix: prefix && (steps.len() != 1 || wanted.is_empty()),
+        width,
+    };
+    loop {
+        let next = tokio::select! {
+            next = lines.next() => next,
+            _ = signals.next() => return Ok(()),
+        };
+        let Some((index, step, line)) = next else {
+            return Ok(());
+        };
+        let line = line.map_err(|error| error.explain())?;
+        // The reader has gone, as with `| head`.
+        if printer.print(index, &step, &line).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+type StepLine = (usize, StepId, Result<LogLine, RuntimeError>);
+
+/// Lines of one step each, in order of time.
+type Lines = stream::Peekable<BoxStream<'static, StepLine>>;
+
+/// All that the steps have written, by time.
+fn in_order(streams: Vec<BoxStream<'static, StepLine>>) -> BoxStream<'static, StepLine> {
+    let streams = streams.into_iter().map(StreamExt::peekable).collect();
+    stream::unfold(streams, earliest).boxed()
+}
+
+async fn earliest(mut streams: Vec<Lines>) -> Option<(StepLine, Vec<Lines>)> {
+    let mut first: Option<(Option<Timestamp>, usize)> = None;
+    for (index, stream) in streams.iter_mut().enumerate() {
+        let Some((_, _, line)) = Pin::new(stream).peek().await else {
+            continue;
+        };
+        // A failure comes at once, as what has no time does.
+        let at = (line.as_ref().ok().and_then(|line| line.written), index);
+        first = Some(first.map_or(at, |first| first.min(at)));
+    }
+    let (_, index) = first?;
+    Some((streams[index].next().await?, streams))
+}
+
+struct Printer {
+    json: bool,
+    prefix: bool,
+    width: usize,
+}
+
+impl Printer {
+    fn print(&self, index: usize, step: &StepId, line: &LogLine) -> std::io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        let text = &line.text;
+        if self.json {
+            let line = JsonLine {
+                step,
+                stream: match line.stream {
+                    LogStream::Stdout => "stdout",
+                    LogStream::Stderr => "stderr",
+                },
+                line: text,
+            };
+            return writeln!(out, "{}", serde_json::json!(line));
+        }
+        if !self.prefix {
+            return writeln!(out, "{text}");
+        }
+        let style = Style::new().fg_color(Some(COLORS[index % COLORS.len()].into()));
+        let name = step.to_string();
+        writeln!(
+            out,
+            "{style}{name:width$} |{style:#} {text}",
+            width = self.width
+        )
+    }
+}
+
+/// Seconds since the Unix epoch of a duration ago or a moment.
+fn parse_since(text: &str) -> Result<i64, String> {
+    if let Some(ago) = duration::parse(text) {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_err(|error| error.to_string())?;
+        return Ok(now.saturating_sub(ago).as_secs() as i64);
+    }
+    text.parse::<Timestamp>()
+        .map(Timestamp::as_second)
+        .map_err(|_| {
+            "expected a duration such as `10m` or a time such as `2026-01-31T12:00:00Z`".into()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_of_several_steps_come_in_order_of_time() {
+        let step: StepId = "app.hello".parse().expect("a step id");
+        let lines = |index: usize, seconds: &[i64]| {
+            let lines: Vec<_> = seconds
+                .iter()
+                .map(|second| {
+                    let line = LogLine {
+                        written: Timestamp::from_second(*second).ok(),
+                        stream: LogStream::Stdout,
+                        text: second.to_string(),
+                    };
+                    (index, step.clone(), Ok(line))
+                })
+                .collect();
+            stream::iter(lines).boxed()
+        };
+        let merged = in_order(vec![
+            lines(0, &[3, 4, 9]),
+            lines(1, &[]),
+            lines(2, &[1, 4, 5]),
+        ]);
+        let shown: Vec<_> = merged
+            .map(|(index, _, line)| (index, line.expect("a line").text))
+            .collect()
+            .await;
+        let texts: Vec<_> = shown.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["1", "3", "4", "4", "5", "9"]);
+        assert_eq!((shown[2].0, shown[3].0), (0, 2));
+    }
+}

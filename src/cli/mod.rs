@@ -1,0 +1,161 @@
+//! The command line: one enum, one match, one file per subcommand.
+//!
+//! A command file has its `Args` (whose doc comment is the help) and `run`. Commands return a [`Fault`]; only [`main`] turns it into
+//! text and an exit code.
+
+mod completions;
+mod config;
+mod context;
+mod doctor;
+mod down;
+mod env;
+mod exec;
+mod exit;
+mod install;
+mod interrupt;
+mod lock;
+mod logs;
+mod migrate;
+mod orphans;
+mod plan;
+mod proto;
+mod ps;
+mod psql;
+mod restart;
+mod run;
+mod run_lock;
+mod run_steps;
+mod schema;
+mod session;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::event::Fault;
+use context::Context;
+
+/// One devenv.toml: toolchain, protos, Postgres, migrations and app, brought up by one command.
+#[derive(Debug, Parser)]
+#[command(name = "devenv", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Folder to look for devenv.toml in, and upwards from; the current one when absent.
+    #[arg(long, short = 'C', global = true, value_name = "DIR")]
+    directory: Option<std::path::PathBuf>,
+    /// How to show what happens; progress on a terminal, else lines.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "DEVENV_OUTPUT"
+    )]
+    output: OutputFormat,
+    /// Show what the steps write, too.
+    #[arg(long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Progress on a terminal, plain lines elsewhere and in CI.
+    #[default]
+    Auto,
+    /// Plain lines.
+    Plain,
+    /// JSON: one document for an answer, one line per event for a run.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Args),
+    Down(down::Args),
+    Ps(ps::Args),
+    Logs(logs::Args),
+    Exec(exec::Args),
+    Run(run::Args),
+    Restart(restart::Args),
+    Plan(plan::Args),
+    Config(config::Args),
+    Schema(schema::Args),
+    Install(install::Args),
+    Lock(lock::Args),
+    Doctor(doctor::Args),
+    Env(env::Args),
+    Proto(proto::Args),
+    Migrate(migrate::Args),
+    Psql(psql::Args),
+    Completions(completions::Args),
+}
+
+/// Parses the arguments, runs the command, shows its failure.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the async runtime: {error}");
+            return exit::code(crate::event::FaultClass::Environment);
+        }
+    };
+    let context = Context::new(&cli.global);
+    let result = runtime.block_on(run(&context, cli.command));
+    // What is left was told to end; blocking work that cannot be told must not keep the user waiting.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(fault) => {
+            let code = exit::code(fault.class);
+            context.show(&fault);
+            code
+        }
+    }
+}
+
+async fn run(cx: &Context, command: Command) -> Result<ExitCode, Fault> {
+    match command {
+        Command::Up(args) => up::run(cx, args).await,
+        Command::Down(args) => down::run(cx, args).await,
+        Command::Ps(args) => ps::run(cx, args).await,
+        Command::Logs(args) => logs::run(cx, args).await,
+        Command::Exec(args) => exec::run(cx, args).await,
+        Command::Run(args) => run::run(cx, args).await,
+        Command::Restart(args) => restart::run(cx, args).await,
+        Command::Plan(args) => plan::run(cx, args).await,
+        Command::Config(args) => config::run(cx, args).await,
+        Command::Schema(args) => schema::run(cx, args).await,
+        Command::Install(args) => install::run(cx, args).await,
+        Command::Lock(args) => lock::run(cx, args).await,
+        Command::Doctor(args) => doctor::run(cx, args).await,
+        Command::Env(args) => env::run(cx, args).await,
+        Command::Proto(args) => proto::run(cx, args).await,
+        Command::Migrate(args) => migrate::run(cx, args).await,
+        Command::Psql(args) => psql::run(cx, args).await,
+        Command::Completions(args) => completions::run(cx, args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_two_arguments_of_a_command_clash() {
+        super::Cli::command().debug_assert();
+    }
+}

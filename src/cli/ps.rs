@@ -1,0 +1,178 @@
+//! `devenv ps`: what runs, where it answers, where its image came from.
+
+use std::{collections::BTreeMap, process::ExitCode, time::SystemTime};
+
+use futures_util::future::try_join_all;
+use serde::Serialize;
+
+use super::context::Context;
+use crate::{
+    config::{Config, StepId, StepKind},
+    event::{Explain, Fault},
+    plan::Plan,
+    report::{self, Table},
+    runtime::{AnyRuntime, Identity, Instance, InstanceState, Runtime},
+    steps::image_tag,
+    sys::terminal,
+};
+
+/// Show what runs.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// One row, as `--output json` shows it.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    pub step: StepId,
+    /// The runtime's own id.
+    pub id: Option<String>,
+    /// `running`, `exited (1)`, `absent`, …
+    pub state: String,
+    /// Port name → host port.
+    pub ports: BTreeMap<String, u16>,
+    /// Where it answers, if it speaks HTTP.
+    pub url: Option<String>,
+    pub image: Option<String>,
+    /// `debian`, `dockerfile`, `artifact`, `registry`, `local`.
+    pub origin: Option<String>,
+    pub age_seconds: Option<u64>,
+}
+
+pub async fn run(cx: &Context, _args: Args) -> Result<ExitCode, Fault> {
+    let rows = rows(cx).await?;
+    cx.answer(&rows, || text(&rows));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rows(cx: &Context) -> Result<Vec<Row>, Fault> {
+    let (config, plan, runtime) = (cx.config()?, cx.plan()?, cx.runtime()?);
+    let listing = runtime.list().await.map_err(|error| error.explain())?;
+    let (images, identity) = (cx.images()?, cx.identity()?);
+    let images = listing
+        .instances
+        .iter()
+        .map(|i| images.inspect(&i.image_id));
+    let images = try_join_all(images)
+        .await
+        .map_err(|error| error.explain())?;
+    let mut rows = Vec::new();
+    for (instance, image) in listing.instances.iter().zip(images) {
+        let mut row = row(&config, &runtime, instance);
+        row.origin = image.and_then(|image| image.origin);
+        if let Some(reference) = reference(&config, &identity, &instance.step) {
+            row.image = Some(reference);
+        }
+        rows.push(row);
+    }
+    let absent = running_steps(&plan).filter(|step| {
+        !listing
+            .instances
+            .iter()
+            .any(|instance| instance.step == **step)
+    });
+    rows.extend(absent.map(absent_row));
+    rows.sort_by(|a, b| a.step.cmp(&b.step));
+    Ok(rows)
+}
+
+fn running_steps(plan: &Plan) -> impl Iterator<Item = &StepId> {
+    plan.steps.keys().filter(|id| id.kind.is_running_service())
+}
+
+fn row(config: &Config, runtime: &AnyRuntime, instance: &Instance) -> Row {
+    Row {
+        step: instance.step.clone(),
+        id: Some(instance.id.clone()),
+        state: state(instance.state),
+        ports: instance.ports.clone(),
+        url: url(config, runtime.host(), &instance.step, &instance.ports),
+        image: Some(instance.image.clone()),
+        origin: None,
+        age_seconds: SystemTime::now()
+            .duration_since(instance.created)
+            .ok()
+            .map(|age| age.as_secs()),
+    }
+}
+
+fn absent_row(step: &StepId) -> Row {
+    Row {
+        step: step.clone(),
+        id: None,
+        state: "absent".into(),
+        ports: BTreeMap::new(),
+        url: None,
+        image: None,
+        origin: None,
+        age_seconds: None,
+    }
+}
+
+/// What people call the image of a step; the container only knows its id.
+fn reference(config: &Config, identity: &Identity, step: &StepId) -> Option<String> {
+    match step.kind {
+        StepKind::Postgres => Some(config.postgres.get(&step.name)?.image.clone()),
+        StepKind::Service => Some(config.service.get(&step.name)?.image.clone()),
+        StepKind::App => Some(image_tag(identity, &step.name)),
+        _ => None,
+    }
+}
+
+/// The address of a step's `http` port. An orphan has none: the file does not say what its ports are.
+pub fn url(
+    config: &Config,
+    host: &str,
+    step: &StepId,
+    ports: &BTreeMap<String, u16>,
+) -> Option<String> {
+    let known = config.app.contains_key(&step.name) || config.service.contains_key(&step.name);
+    let port = ports.get("http").filter(|_| known)?;
+    Some(format!("http://{host}:{port}"))
+}
+
+fn state(state: InstanceState) -> String {
+    match state {
+        InstanceState::Created => "created".into(),
+        InstanceState::Running => "running".into(),
+        InstanceState::Restarting => "restarting".into(),
+        InstanceState::Paused => "paused".into(),
+        InstanceState::Exited { code } => format!("exited ({code})"),
+        InstanceState::Dead => "dead".into(),
+    }
+}
+
+/// `12s`: what counts whole seconds shows no fractions.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        _ => report::duration(seconds * 1000),
+    }
+}
+
+fn text(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "Nothing to run: devenv.toml has no postgres, service or app\n".into();
+    }
+    let mut table = Table::new(["STEP", "STATE", "PORTS", "URL", "IMAGE", "FROM", "AGE"]);
+    let dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    for row in rows {
+        let ports: Vec<_> = row
+            .ports
+            .iter()
+            .map(|(name, port)| format!("{name} {port}"))
+            .collect();
+        table.row([
+            row.step.to_string(),
+            row.state.clone(),
+            dash((!ports.is_empty()).then(|| ports.join(", "))),
+            dash(row.url.clone()),
+            dash(row.image.clone()),
+            dash(row.origin.clone()),
+            dash(row.age_seconds.map(age)),
+        ]);
+    }
+    match terminal::output_columns() {
+        Some(columns) => table.fit(columns, &["FROM", "IMAGE", "URL"]).to_string(),
+        None => table.to_string(),
+    }
+}

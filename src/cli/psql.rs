@@ -1,0 +1,57 @@
+//! `devenv psql`: a SQL prompt on the app's database.
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use super::context::Context;
+use crate::{
+    config::{StepId, StepKind},
+    event::{Fault, FaultClass},
+    runtime::Exec,
+};
+
+/// Open psql on the app's database, inside its container.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which database; may be left out when there is one.
+    #[arg(long, short)]
+    database: Option<StepId>,
+    /// Arguments for psql, such as `-c 'select 1'`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    let config = cx.config()?;
+    let id = match args.database {
+        Some(id) => id,
+        None => only_database(config.postgres.keys())?,
+    };
+    let target = cx.database(&id).await?;
+    let mut argv = vec![
+        "psql".to_owned(),
+        "--no-psqlrc".to_owned(),
+        // The server trusts nobody over TCP without a password, so psql inside the container gets it, too.
+        "--host=127.0.0.1".to_owned(),
+        format!("--username={}", target.user),
+        format!("--dbname={}", target.database),
+    ];
+    argv.extend(args.arguments);
+    let exec = Exec {
+        argv,
+        env: BTreeMap::from([("PGPASSWORD".to_owned(), target.password.clone())]),
+        ..Exec::default()
+    };
+    super::exec::inside(cx, &id, exec).await
+}
+
+fn only_database<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<StepId, Fault> {
+    match (names.next(), names.next()) {
+        (Some(name), None) => Ok(StepId::new(StepKind::Postgres, name)),
+        (None, _) => {
+            Err(Fault::new("devenv.toml has no `[postgres.*]` table").class(FaultClass::Usage))
+        }
+        (Some(_), Some(_)) => Err(Fault::new("there are several databases")
+            .class(FaultClass::Usage)
+            .help("name one with `--database postgres.NAME`")),
+    }
+}

@@ -1,0 +1,49 @@
+//! `devenv run`: runs tasks, or any steps, with all they need.
+
+use std::process::ExitCode;
+
+use super::{
+    context::Context,
+    run_steps::{Force, Run},
+    session::Logs,
+};
+use crate::{
+    config::{StepId, StepKind},
+    event::{Fault, FaultClass},
+};
+
+/// Run tasks with all they need; each is skipped while nothing it reads has changed.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Tasks by name (`lint`), or steps by id (`task.lint`, `build.hello`).
+    #[arg(required = true)]
+    steps: Vec<String>,
+    /// Run them although nothing changed.
+    #[arg(long, short)]
+    force: bool,
+}
+
+pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    let named = args
+        .steps
+        .iter()
+        .map(|name| step_id(name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let run = Run {
+        force: match args.force {
+            true => Force::Named,
+            false => Force::Nothing,
+        },
+        logs: Logs::Shown,
+        ..Run::new("run", named)
+    };
+    Ok(run.execute(cx).await?.code)
+}
+
+fn step_id(name: &str) -> Result<StepId, Fault> {
+    if !name.contains('.') {
+        return Ok(StepId::new(StepKind::Task, name));
+    }
+    name.parse()
+        .map_err(|error| Fault::from_error(&error).class(FaultClass::Usage))
+}

@@ -1,0 +1,52 @@
+//! One run at a time per worktree: the second waits and says for whom.
+
+use std::time::Duration;
+
+use super::{context::Context, interrupt};
+use crate::{
+    event::{Event, Events, Explain, Fault},
+    sys::fs::{Lock, TryLock},
+};
+
+/// How often to look whether the lock is free: a file lock tells nobody.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The right to change the worktree's things, until it is dropped.
+pub struct Alone {
+    _lock: Lock,
+    /// Another run had it first: what was read before may have changed since.
+    pub waited: bool,
+}
+
+/// Waits until this run is the only one that changes the worktree's things.
+/// A run killed in any way frees the lock at once.
+pub async fn acquire(cx: &Context, command: &str, events: Option<&Events>) -> Result<Alone, Fault> {
+    interrupt::ending(wait(cx, command, events)).await
+}
+
+async fn wait(cx: &Context, command: &str, events: Option<&Events>) -> Result<Alone, Fault> {
+    let store = cx.store()?;
+    let me = format!("`devenv {command}` (pid {})", std::process::id());
+    let mut waited = false;
+    loop {
+        let attempt = store.try_lock(&me).map_err(|error| error.explain())?;
+        let holder = match attempt {
+            TryLock::Locked(lock) => {
+                return Ok(Alone {
+                    _lock: lock,
+                    waited,
+                });
+            }
+            TryLock::Held { holder } if holder.is_empty() => "another run".to_owned(),
+            TryLock::Held { holder } => holder,
+        };
+        if !waited {
+            waited = true;
+            match events {
+                Some(events) => events.send(Event::Waiting { holder }),
+                None => eprintln!("Waiting for {holder} to finish"),
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

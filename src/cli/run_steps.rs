@@ -1,0 +1,188 @@
+//! What `up`, `run`, `restart` and `migrate` have in common: one run of steps, alone in its worktree.
+
+use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
+
+use super::{
+    context::Context,
+    interrupt, orphans, run_lock,
+    session::{Logs, Session, exit_code, timings},
+};
+use crate::{
+    config::{StepId, nearest},
+    engine::RunResult,
+    event::{Event, Explain, Fault, FaultClass, Record},
+    plan::{Outputs, Plan},
+    runtime::Runtime,
+    steps::Steps,
+};
+
+/// What to run and how to show it.
+pub struct Run<'a> {
+    /// As the user knows it: `up`.
+    pub command: &'a str,
+    /// The steps to run, with all they need; what `up` is for when there is none.
+    pub steps: Vec<StepId>,
+    pub force: Force,
+    pub orphans: Orphans,
+    pub logs: Logs,
+    pub timings: bool,
+}
+
+/// Whether the named steps are done although nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    Named,
+    Nothing,
+}
+
+/// What happens to what the file no longer mentions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    Remove,
+    Keep,
+}
+
+/// How a run ended. Its failures have been shown.
+pub struct Ended {
+    pub outputs: Outputs,
+    pub code: ExitCode,
+    pub succeeded: bool,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(command: &'a str, steps: Vec<StepId>) -> Self {
+        Self {
+            command,
+            steps,
+            force: Force::Nothing,
+            orphans: Orphans::Keep,
+            logs: Logs::Hidden,
+            timings: false,
+        }
+    }
+
+    /// Runs the goals with all they need, as the only run of this worktree.
+    pub async fn execute(self, cx: &Context) -> Result<Ended, Fault> {
+        // A wrong name is told before anything is waited for.
+        goals(&*cx.plan()?, &self.steps)?;
+        let logs = if cx.verbose { Logs::Shown } else { self.logs };
+        let session = Session::open(cx, self.command, logs)?;
+        let result = self.locked(cx, &session).await;
+        let records = session.close().await;
+        let result = result?;
+        if self.timings && !cx.json() {
+            self.show_timings(&records, &*cx.plan()?);
+        }
+        Ok(Ended {
+            code: exit_code(&result),
+            succeeded: result.class().is_none(),
+            outputs: result.outputs,
+        })
+    }
+
+    async fn locked(&self, cx: &Context, session: &Session) -> Result<RunResult, Fault> {
+        let alone = run_lock::acquire(cx, self.command, Some(session.events())).await?;
+        match alone.waited {
+            true => self.alone(&cx.fresh(), session).await,
+            false => self.alone(cx, session).await,
+        }
+    }
+
+    async fn alone(&self, cx: &Context, session: &Session) -> Result<RunResult, Fault> {
+        let goals = goals(&*cx.plan()?, &self.steps)?;
+        let mut steps = cx.steps(session.events().clone())?;
+        if self.force == Force::Named {
+            steps.forced = goals.clone();
+        }
+        let steps = Arc::new(steps);
+        if self.orphans == Orphans::Remove {
+            interrupt::ending(remove_orphans(&steps, &goals)).await?;
+        }
+        let result = session
+            .run(&steps.plan, &goals, steps.clone(), session.options())
+            .await?;
+        if let Err(error) = steps.files.save() {
+            // The next run reads the files again, no more.
+            let message = format!("{}", error.explain());
+            session.events().send(Event::Notice {
+                step: None,
+                message,
+            });
+        }
+        Ok(result)
+    }
+
+    fn show_timings(&self, records: &[Record], plan: &Plan) {
+        anstream::eprint!("{}", timings(records, plan));
+    }
+}
+
+async fn remove_orphans(steps: &Steps, goals: &BTreeSet<StepId>) -> Result<(), Fault> {
+    match steps.listing().await {
+        Ok(listing) => orphans::remove(steps, &listing).await,
+        Err(fault) => {
+            let wanted = steps.plan.graph().closure(goals.iter().cloned());
+            // Steps that need no engine run without one.
+            match wanted.iter().any(|id| id.kind.needs_engine()) {
+                true => Err(fault),
+                false => Ok(()),
+            }
+        }
+    }
+}
+
+/// The steps named on the command line, checked; what `up` is for when none is named.
+pub fn goals(plan: &Plan, named: &[StepId]) -> Result<BTreeSet<StepId>, Fault> {
+    if named.is_empty() {
+        return Ok(plan.up_goals());
+    }
+    for id in named {
+        if !plan.steps.contains_key(id) {
+            return Err(unknown_step(plan, id));
+        }
+    }
+    Ok(named.iter().cloned().collect())
+}
+
+/// A step that the file does not have, with the one that is most likely meant, else all of its kind.
+pub fn unknown_step(plan: &Plan, id: &StepId) -> Fault {
+    let fault = Fault::new(format!("devenv.toml has no step `{id}`")).class(FaultClass::Usage);
+    let known: Vec<_> = plan.steps.keys().map(StepId::to_string).collect();
+    if let Some(near) = nearest(&id.to_string(), known.iter().map(String::as_str)) {
+        return fault.help(format!("did you mean `{near}`?"));
+    }
+    let of_kind = |other: &&StepId| other.kind == id.kind;
+    let mut names: Vec<_> = plan.steps.keys().filter(of_kind).collect();
+    if names.is_empty() {
+        names = plan.steps.keys().collect();
+    }
+    let names: Vec<_> = names.iter().map(|id| format!("`{id}`")).collect();
+    match names.as_slice() {
+        [] => fault,
+        names => fault.help(format!("it has {}", names.join(", "))),
+    }
+}
+
+/// Whether a container of this step can be asked for: the file has it, or it is left from an earlier file.
+pub async fn check_runs(cx: &Context, id: &StepId) -> Result<(), Fault> {
+    let plan = cx.plan()?;
+    if plan.steps.contains_key(id) && !id.kind.is_running_service() {
+        return Err(
+            Fault::new(format!("`{id}` does not run in a container of its own"))
+                .class(FaultClass::Usage)
+                .help("name a `postgres`, `service` or `app` step"),
+        );
+    }
+    if plan.steps.contains_key(id) {
+        return Ok(());
+    }
+    let listing = cx
+        .runtime()?
+        .list()
+        .await
+        .map_err(|error| error.explain())?;
+    match listing.instances.iter().any(|other| other.step == *id) {
+        true => Ok(()),
+        false => Err(unknown_step(&plan, id)),
+    }
+}

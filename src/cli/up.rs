@@ -1,0 +1,75 @@
+//! `devenv up`: does what `devenv plan` says, prints where everything answers, and returns.
+
+use std::process::ExitCode;
+
+use super::{
+    context::Context,
+    logs, ps,
+    run_steps::{Orphans, Run},
+};
+use crate::{
+    config::StepId,
+    event::Fault,
+    plan::Outputs,
+    report,
+    runtime::{LogOptions, Runtime},
+};
+
+/// Bring the project up: toolchain, protos, images, databases, migrations, services, apps.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Steps to bring up, with all they need; everything but tasks when absent.
+    steps: Vec<StepId>,
+    /// Follow the logs until Ctrl-C; everything keeps running.
+    #[arg(long, short)]
+    attach: bool,
+    /// Show where the time went, and the critical path.
+    #[arg(long)]
+    timings: bool,
+}
+
+pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    let run = Run {
+        orphans: Orphans::Remove,
+        timings: args.timings,
+        ..Run::new("up", args.steps.clone())
+    };
+    let ended = run.execute(cx).await?;
+    // The run has ended, and with it its own watch.
+    let signals = logs::signals()?;
+    if !ended.succeeded {
+        return Ok(ended.code);
+    }
+    if !cx.json() {
+        print_places(cx, &ended.outputs)?;
+    }
+    if args.attach {
+        let options = LogOptions {
+            follow: true,
+            tail: Some(0),
+            ..LogOptions::default()
+        };
+        logs::show(cx, &args.steps, options, true, signals).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The table of ports, with the address of what speaks HTTP.
+fn print_places(cx: &Context, outputs: &Outputs) -> Result<(), Fault> {
+    let (config, runtime) = (cx.config()?, cx.runtime()?);
+    let mut table = report::Table::new(["STEP", "PORT", "ADDRESS"]);
+    let mut rows = 0;
+    for (step, output) in outputs {
+        for (name, port) in crate::steps::ports(output) {
+            let ports = [(name.clone(), port)].into();
+            let address = ps::url(&config, runtime.host(), step, &ports)
+                .unwrap_or_else(|| format!("{}:{port}", runtime.host()));
+            table.row([step.to_string(), name, address]);
+            rows += 1;
+        }
+    }
+    if rows > 0 {
+        cx.print(&table.to_string());
+    }
+    Ok(())
+}

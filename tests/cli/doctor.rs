@@ -1,0 +1,138 @@
+//! `devenv doctor`: healthy, and each finding with its fix.
+
+use std::net::TcpListener;
+
+use crate::support::{Home, Project, Ran};
+
+fn project(more: &str) -> Project {
+    let project = Project::new(&format!(
+        "[project]\nname = \"doctor\"\nports = \"28100-28199\"\n{more}"
+    ));
+    project.git(&["init", "-q"]);
+    project
+}
+
+/// State and message of every finding about this.
+fn findings(ran: &Ran, about: &str) -> Vec<(String, String, String)> {
+    let json = ran.json();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    json.as_array()
+        .expect("findings")
+        .iter()
+        .filter(|finding| finding["about"] == about)
+        .map(|f| (text(&f["state"]), text(&f["message"]), text(&f["fix"])))
+        .collect()
+}
+
+#[test]
+fn a_healthy_project_is_all_ok() {
+    let project = project("");
+    let ran = project.ok(&["doctor"]);
+    for about in ["engine", "lock", "disk", "git"] {
+        assert!(ran.stdout.contains(about), "{about} in {}", ran.all());
+    }
+    assert!(!ran.stdout.contains("problem"), "{}", ran.all());
+    let engine = findings(&project.ok(&["doctor", "--output", "json"]), "engine");
+    assert!(
+        matches!(engine.as_slice(), [(state, _, _)] if state == "ok"),
+        "{engine:?}"
+    );
+}
+
+#[test]
+fn an_engine_that_does_not_answer() {
+    let project = project("");
+    let mut command = project.command(&["doctor"]);
+    command.env("DOCKER_HOST", "unix:///nonexistent/engine.sock");
+    let output = command.output().expect("devenv runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    for part in ["problem  engine", "/nonexistent/engine.sock", "fix: "] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn a_tool_that_is_missing_or_of_another_version() {
+    let home = Home::with_programs(&[("oldtool", "echo oldtool 1.0.0")]);
+    let project = project(
+        "[toolchain.oldtool]\nfrom = \"system\"\nversion = \">=2\"\n\n[toolchain.nowhere-to-be-found]\nfrom = \"system\"\nversion = \">=1\"\n",
+    );
+    let ran = home.run(&project, &["doctor", "--output", "json"]);
+    assert_eq!(ran.code, 3, "{}", ran.all());
+    let tools = findings(&ran, "tool");
+    let about = |name: &str| {
+        let found = tools.iter().find(|(_, message, _)| message.contains(name));
+        found.unwrap_or_else(|| panic!("{name} in {tools:?}"))
+    };
+    let (state, message, fix) = about("oldtool");
+    assert_eq!(state, "problem");
+    assert!(
+        message.contains("1.0.0") && message.contains(">=2"),
+        "{message}"
+    );
+    assert!(!fix.is_empty());
+    let (state, _, fix) = about("nowhere-to-be-found");
+    assert_eq!(state, "problem");
+    assert!(!fix.is_empty());
+}
+
+#[test]
+fn a_lock_that_is_out_of_date() {
+    let project = project(
+        "[toolchain.thing]\nfrom = \"http\"\nversion = \"1.0\"\nurl = \"http://127.0.0.1:1/thing-{version}.tar.gz\"\nbin = [\"thing\"]\n",
+    );
+    let ran = project.run(&["doctor", "--output", "json"]);
+    assert_eq!(ran.code, 3, "{}", ran.all());
+    let lock = findings(&ran, "lock");
+    let [(state, message, fix)] = lock.as_slice() else {
+        panic!("{lock:?}");
+    };
+    assert_eq!(state, "problem");
+    assert!(message.contains("thing"), "{message}");
+    assert!(fix.contains("devenv lock"), "{fix}");
+}
+
+#[test]
+fn a_port_that_is_free_and_one_held_by_another_program() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let project = project(&format!(
+        "[service.one]\nimage = \"one:1\"\nports = {{ http = {port} }}\n"
+    ));
+    let ports = |project: &Project| findings(&project.ok(&["doctor", "--output", "json"]), "port");
+    let held = ports(&project);
+    let [(state, message, fix)] = held.as_slice() else {
+        panic!("{held:?}");
+    };
+    assert_eq!(state, "warning");
+    assert!(
+        message.contains(&format!("(pid {})", std::process::id())),
+        "{message}"
+    );
+    assert!(fix.contains("28100-28199"), "{fix}");
+    drop(listener);
+    assert_eq!(ports(&project)[0].0, "ok");
+}
+
+#[test]
+fn a_state_folder_in_git_and_a_folder_that_is_no_repository() {
+    let tracked = project("");
+    tracked.write(".devenv/ports.json", "{}");
+    tracked.git(&["add", "-f", ".devenv/ports.json"]);
+    let ran = tracked.run(&["doctor"]);
+    assert_eq!(ran.code, 3, "{}", ran.all());
+    assert!(
+        ran.stdout.contains("fix: run `git rm -r --cached .devenv`"),
+        "{}",
+        ran.all()
+    );
+
+    let bare = Project::new("[project]\nname = \"doctor\"\n");
+    let ran = bare.ok(&["doctor"]);
+    assert!(
+        ran.stdout.contains("this folder is no repository"),
+        "{}",
+        ran.all()
+    );
+}

@@ -1,0 +1,12 @@
+//! One file per subcommand, run through the real binary.
+
+mod completions;
+mod config;
+mod doctor;
+mod env;
+mod exec;
+pub mod install;
+mod lock;
+mod migrate;
+mod proto;
+mod schema;

@@ -1,0 +1,5 @@
+//! All integration tests, one binary: links once, shares the built images.
+
+mod architecture;
+mod cli;
+mod support;

@@ -1,0 +1,123 @@
+//! A project in a temporary folder, driven through the real binary. Everything it made is removed when it is dropped.
+
+pub mod engine;
+mod home;
+pub mod http;
+pub mod image;
+mod registry;
+mod running;
+mod server;
+mod state;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+pub use home::Home;
+pub use registry::Registry;
+pub use running::{Running, Signal};
+pub use server::{Reply, Server};
+
+/// A throw-away project.
+pub struct Project {
+    /// Removed with it.
+    _dir: tempfile::TempDir,
+    root: PathBuf,
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Project {
+    /// An empty project folder with this devenv.toml.
+    pub fn new(config: &str) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("devenv-test-")
+            .tempdir()
+            .expect("a temporary folder");
+        let project = Self::at(dir, "");
+        project.write("devenv.toml", config);
+        project
+    }
+
+    fn at(dir: tempfile::TempDir, folder: &str) -> Self {
+        // Without a trailing slash, also when there is no folder.
+        let root = dir.path().join(folder).components().collect();
+        Self { _dir: dir, root }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn join(&self, path: &str) -> PathBuf {
+        self.path().join(path)
+    }
+
+    pub fn write(&self, path: &str, text: &str) -> &Self {
+        let path = self.join(path);
+        fs::create_dir_all(path.parent().expect("a file in the project")).expect("its folder");
+        fs::write(path, text).expect("a written file");
+        self
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.join(path)).expect("a readable file")
+    }
+
+    /// `devenv` in the project's folder, with an environment that does not depend on who runs the tests.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devenv"));
+        command
+            .args(args)
+            .current_dir(self.path())
+            .env_remove("DEVENV_OUTPUT")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let output = self.command(args).output().expect("devenv runs");
+        Ran::from(output, self.path())
+    }
+
+    /// Runs it and insists on success.
+    #[track_caller]
+    pub fn ok(&self, args: &[&str]) -> Ran {
+        let ran = self.run(args);
+        assert_eq!(ran.code, 0, "devenv {}:\n{}", args.join(" "), ran.all());
+        ran
+    }
+}
+
+impl Ran {
+    fn from(output: Output, root: &Path) -> Self {
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8_lossy(&bytes).replace(&root.display().to_string(), "[ROOT]")
+        };
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    pub fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        // Best effort: a project that never started anything has nothing to remove.
+        let _ = self.command(&["down", "--volumes", "--images"]).output();
+    }
+}
