@@ -2,4 +2,6 @@
 
 mod architecture;
 mod cli;
+mod image;
+mod runtime;
 mod support;
