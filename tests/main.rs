@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cli;
+mod flow;
 mod image;
 mod runtime;
 mod support;

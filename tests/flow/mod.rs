@@ -1,0 +1,45 @@
+//! `devenv up` and what follows it, end to end: the real binary, the real engine, a real Postgres.
+
+mod app;
+mod commands;
+mod database;
+mod dockerfile;
+mod engine;
+mod exit_codes;
+mod images;
+mod kill;
+mod killed_tools;
+mod left_behind;
+mod migrations;
+mod outside;
+mod plan;
+mod ports;
+mod postgres;
+mod services;
+mod side_by_side;
+mod tasks;
+
+use crate::support::{Project, image};
+
+/// A small web server laid on a busybox base: an app with everything but a compiler.
+pub fn web_app(image: &image::BusyboxImage, more: &str) -> Project {
+    let project = Project::new(&format!(
+        r#"
+[project]
+name = "web"
+
+[app.web]
+build = {{ run = "mkdir -p out && cp web.sh out/web && chmod +x out/web", artifact = "out/web", base = "{base}", inputs = ["web.sh"], files = {{ "/www/index.html" = "index.html" }} }}
+ports = {{ http = {{ container = 8080, host = 18080 }} }}
+ready = {{ http = "/", timeout = "20s" }}
+stop_grace = "1s"
+{more}"#,
+        base = image.reference,
+    ));
+    project.write("web.sh", WEB);
+    project.write("index.html", "hello from the test\n");
+    project
+}
+
+/// Prints its environment's GREETING, then serves `/www`.
+pub const WEB: &str = "#!/bin/sh\necho \"greeting is $GREETING\"\nexec httpd -f -p 8080 -h /www\n";

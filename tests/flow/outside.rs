@@ -1,0 +1,142 @@
+//! Somebody else changes things on the engine, or the file, between two runs.
+
+use bollard::query_parameters::{
+    KillContainerOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+};
+
+use super::{WEB, postgres::full_project, web_app};
+use crate::support::{engine, http, image};
+
+#[test]
+fn a_container_that_was_killed_or_removed_is_started_again() {
+    let base = image::busybox();
+    let project = web_app(&base, "");
+    project.ok(&["up"]);
+    let url = project.url("app.web");
+
+    let killed = project.instance("app.web");
+    let id = killed.clone();
+    image::on_engine(move |engine| async move {
+        let killed = engine
+            .kill_container(&id, None::<KillContainerOptions>)
+            .await;
+        killed.expect("a killed container");
+    });
+    engine::wait_for_end(&killed);
+    let plan = project.ok(&["plan"]);
+    assert!(
+        plan.stdout.contains("exited with code 137"),
+        "{}",
+        plan.all()
+    );
+    project.ok(&["up"]);
+    assert_eq!(http::get(&url), "hello from the test\n");
+
+    let id = project.instance("app.web");
+    image::on_engine(move |engine| async move {
+        let options = RemoveContainerOptionsBuilder::default().force(true).build();
+        engine
+            .remove_container(&id, Some(options))
+            .await
+            .expect("a removed container");
+    });
+    project.ok(&["up"]);
+    assert_eq!(http::get(&url), "hello from the test\n");
+}
+
+#[test]
+fn without_its_volume_the_database_is_made_again() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    project.ok(&["up"]);
+    project.sql("insert into users values ('ada')");
+    let id = project.instance("postgres.db");
+    image::on_engine(move |engine| async move {
+        let container = engine
+            .inspect_container(&id, None)
+            .await
+            .expect("a container");
+        let name = container
+            .mounts
+            .and_then(|mounts| mounts.into_iter().find_map(|mount| mount.name));
+        let options = RemoveContainerOptionsBuilder::default().force(true).build();
+        engine
+            .remove_container(&id, Some(options))
+            .await
+            .expect("a removed container");
+        let name = name.expect("a volume");
+        engine
+            .remove_volume(&name, None::<RemoveVolumeOptions>)
+            .await
+            .expect("a removed volume");
+    });
+    let up = project.ok(&["up"]);
+    assert!(up.stderr.contains("Applied 1 migration"), "{}", up.all());
+    assert_eq!(project.sql("select count(*) from users"), "0");
+    assert_eq!(http::get(&project.url("app.web")), "hello from the test\n");
+}
+
+#[test]
+fn what_runs_can_be_stopped_although_the_file_is_broken() {
+    let base = image::busybox();
+    let project = web_app(&base, "");
+    let good = project.read("devenv.toml");
+    project.ok(&["up"]);
+    project.write("devenv.toml", "[project\nname = 1");
+    assert_eq!(project.run(&["up"]).code, 2);
+    let down = project.ok(&["down"]);
+    assert!(
+        down.stdout.contains("Stopped 1 container: app.web"),
+        "{}",
+        down.all()
+    );
+
+    project.write("devenv.toml", &good);
+    assert_eq!(project.state("app.web"), "absent");
+    project.ok(&["up"]);
+}
+
+#[test]
+fn down_where_nothing_runs_and_where_no_engine_answers() {
+    let base = image::busybox();
+    let project = web_app(&base, "");
+    assert_eq!(project.ok(&["down"]).stdout, "Nothing was running\n");
+    assert_eq!(
+        project.ok(&["down", "--volumes"]).stdout,
+        "Nothing was running\n"
+    );
+    for args in [
+        &["down"][..],
+        &["ps"],
+        &["logs"],
+        &["exec", "app.web", "--", "true"],
+    ] {
+        let output = project
+            .command(args)
+            .env("DOCKER_HOST", "unix:///nonexistent/engine.sock")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{args:?} {text}");
+        assert!(text.contains("/nonexistent/engine.sock"), "{args:?} {text}");
+    }
+}
+
+#[test]
+fn a_folder_without_a_project_is_a_usage_error() {
+    let base = image::busybox();
+    let project = web_app(&base, "");
+    project.write("deep/er/file", WEB);
+    let inside = project.ok(&["-C", "deep/er", "plan"]);
+    assert!(inside.stdout.contains("app.web"), "{}", inside.all());
+    for (dir, part) in [
+        ("/", "no `devenv.toml` in `/`"),
+        ("nowhere", "cannot open folder `nowhere`"),
+    ] {
+        for command in ["up", "down", "ps", "plan", "doctor"] {
+            let ran = project.run(&["-C", dir, command]);
+            assert_eq!(ran.code, 2, "{command}: {}", ran.all());
+            assert!(ran.stderr.contains(part), "{command}: {}", ran.all());
+        }
+    }
+}

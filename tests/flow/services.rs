@@ -1,0 +1,181 @@
+//! Services: order, every way of being ready, volumes, addresses, and what happens when one ends.
+
+use crate::support::{Project, engine, http, image};
+
+fn project(image: &image::BusyboxImage, services: &str) -> Project {
+    let services = services.replace("IMAGE", &image.reference);
+    Project::new(&format!("[project]\nname = \"services\"\n{services}"))
+}
+
+#[test]
+fn each_starts_when_what_it_needs_is_ready_by_exec_log_and_tcp() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        r#"
+[service.first]
+image = "IMAGE"
+command = ["sh", "-c", "sleep 0.3; touch /tmp/there; exec sleep 600"]
+ready = { exec = ["test", "-f", "/tmp/there"] }
+stop_grace = "0s"
+
+[service.second]
+image = "IMAGE"
+command = ["sh", "-c", "sleep 0.3; echo now I am listening; exec sleep 600"]
+ready = { log = "am listening" }
+needs = ["service.first"]
+stop_grace = "0s"
+
+[service.third]
+image = "IMAGE"
+command = ["sh", "-c", "sleep 0.3; exec httpd -f -p 7000 -h /data"]
+ports = { web = { container = 7000, host = 17000 } }
+ready = { tcp = "web" }
+needs = ["service.second"]
+stop_grace = "0s"
+"#,
+    );
+    let up = project.ok(&["up", "--output", "json"]);
+    for (before, after) in [("first", "second"), ("second", "third")] {
+        let ready = up.position("step-finished", &format!("service.{before}"));
+        let started = up.position("step-started", &format!("service.{after}"));
+        assert!(ready < started, "{}", up.all());
+    }
+    let second = project.ok(&["up"]);
+    assert!(second.stderr.contains("Nothing to do"), "{}", second.all());
+}
+
+#[test]
+fn volumes_outlive_the_container_and_folders_of_the_project_are_seen() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        r#"
+[service.store]
+image = "IMAGE"
+command = ["sh", "-c", "echo again >> /store/runs; cat /etc/motd; exec sleep 600"]
+volumes = { "/store" = "runs", "/etc/motd" = { path = "motd", read_only = true }, "/shared" = "./shared" }
+ready = { log = "a file" }
+stop_grace = "0s"
+"#,
+    );
+    project.write("motd", "a file of the project\n");
+    project.write("shared/greeting", "hello\n");
+    project.ok(&["up"]);
+    let logs = project.ok(&["logs", "service.store"]);
+    assert_eq!(logs.stdout, "a file of the project\n");
+    let inside = |script: &str| project.run(&["exec", "service.store", "--", "sh", "-c", script]);
+    assert_eq!(inside("cat /shared/greeting").stdout, "hello\n");
+    assert_eq!(inside("echo written > /shared/back").code, 0);
+    assert_eq!(project.read("shared/back"), "written\n");
+    assert_ne!(inside("echo no > /etc/motd").code, 0, "it is read-only");
+
+    project.ok(&["down"]);
+    project.ok(&["up"]);
+    assert_eq!(inside("cat /store/runs").stdout, "again\nagain\n");
+    let down = project.ok(&["down", "--volumes"]);
+    assert!(
+        down.stdout.contains("Removed 1 volume: runs"),
+        "{}",
+        down.all()
+    );
+    project.ok(&["up"]);
+    assert_eq!(inside("cat /store/runs").stdout, "again\n");
+}
+
+#[test]
+fn a_reference_is_the_network_address_in_a_container_and_the_published_port_on_the_host() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        r#"
+[service.web]
+image = "IMAGE"
+command = ["sh", "-c", "mkdir /tmp/www; echo hi > /tmp/www/index.html; exec httpd -f -p 7000 -h /tmp/www"]
+ports = { http = { container = 7000, host = 17100 } }
+ready = { http = "/" }
+stop_grace = "0s"
+
+[service.client]
+image = "IMAGE"
+command = ["sh", "-c", "echo $URL at ${service.web.host} ${service.web.port}; exec sleep 600"]
+env = { URL = "${service.web.url}" }
+stop_grace = "0s"
+
+[task.ask]
+run = "echo $URL $PORT > answer.txt"
+env = { URL = "${service.web.url}", PORT = "${service.web.port.http}" }
+"#,
+    );
+    let up = project.ok(&["up", "--output", "json"]);
+    let ready = up.position("step-finished", "service.web");
+    assert!(ready < up.position("step-started", "service.client"));
+    assert_eq!(
+        project.ok(&["logs", "service.client"]).stdout,
+        "http://web:7000 at web 7000\n"
+    );
+    let reached = project.ok(&[
+        "exec",
+        "service.client",
+        "--",
+        "sh",
+        "-c",
+        "echo 'GET / HTTP/1.0' | nc web 7000",
+    ]);
+    assert!(reached.stdout.contains("200 OK"), "{}", reached.all());
+
+    project.ok(&["run", "ask"]);
+    let answer = project.read("answer.txt");
+    let (url, port) = answer.trim().split_once(' ').unwrap();
+    assert_eq!(url, project.url("service.web"));
+    assert!(url.ends_with(port), "{answer}");
+    assert_eq!(http::get(url), "hi\n");
+}
+
+#[test]
+fn one_that_ends_is_shown_and_started_again_by_the_next_up() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        r#"
+[service.short]
+image = "IMAGE"
+command = ["sh", "-c", "test -f /store/again && exec sleep 600; touch /store/again; exit 3"]
+volumes = { "/store" = "store" }
+restart = "no"
+stop_grace = "0s"
+"#,
+    );
+    project.ok(&["up"]);
+    engine::wait_for_end(&project.instance("service.short"));
+    assert_eq!(project.state("service.short"), "exited (3)");
+    let plan = project.ok(&["plan"]);
+    assert!(
+        plan.stdout.contains("it exited with code 3"),
+        "{}",
+        plan.all()
+    );
+    project.ok(&["up"]);
+    assert_eq!(project.state("service.short"), "running");
+}
+
+#[test]
+fn one_that_fails_before_it_is_ready_is_reported_although_it_is_restarted() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        r#"
+[service.failing]
+image = "IMAGE"
+command = ["sh", "-c", "echo again >> /store/runs; test $(cat /store/runs | busybox wc -l) -gt 2 && { echo third time; exec sleep 600; }; exit 1"]
+volumes = { "/store" = "store" }
+restart = "on-failure"
+ready = { log = "third time" }
+stop_grace = "0s"
+"#,
+    );
+    let up = project.run(&["up"]);
+    // One that restarts while it is waited for is reported, it does not count as ready.
+    assert_eq!(up.code, 1, "{}", up.all());
+    assert!(up.stderr.contains("exited"), "{}", up.all());
+}
