@@ -43,6 +43,8 @@ pub struct Toolchain {
     root: PathBuf,
     tools: BTreeMap<String, Tool>,
     lock: Mutex<Lock>,
+    /// Held while the file is rewritten: what is in memory must not go back to an older state of it.
+    updating: tokio::sync::Mutex<()>,
     locking: Locking,
     links: Links,
 }
@@ -224,6 +226,7 @@ impl Toolchain {
             root: root.to_owned(),
             tools: tools.clone(),
             lock: Mutex::new(lock),
+            updating: tokio::sync::Mutex::default(),
             locking: Locking::IfNeeded,
             links: Links::of(root),
         }
@@ -391,6 +394,7 @@ impl Toolchain {
         &self,
         change: impl FnOnce(&mut Lock) + Send + 'static,
     ) -> Result<(), ToolchainError> {
+        let _updating = self.updating.lock().await;
         let root = self.root.clone();
         let lock = tokio::task::spawn_blocking(move || Lock::update(&root, change))
             .await
@@ -431,4 +435,32 @@ async fn check(job: &Job) -> Result<ToolStatus, ToolchainError> {
         return Ok(job.missing(why));
     }
     job.of().check(job).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn updates_at_once_are_all_in_memory_and_in_the_file() {
+        let root = tempfile::tempdir().unwrap();
+        for round in 1..=20 {
+            let toolchain = Toolchain::new(root.path(), &BTreeMap::new(), Lock::default());
+            let toolchain = std::sync::Arc::new(toolchain);
+            let mut updates = tokio::task::JoinSet::new();
+            for number in 0..16 {
+                let (toolchain, name) = (toolchain.clone(), format!("tool-{round}-{number}"));
+                updates.spawn(async move {
+                    let row = ToolRow::new(ToolSource::Http);
+                    let change = |lock: &mut Lock| drop(lock.tools.insert(name, row));
+                    toolchain.update(change).await
+                });
+            }
+            for result in updates.join_all().await {
+                result.unwrap();
+            }
+            assert_eq!(toolchain.lock(), Lock::read(root.path()).unwrap());
+            assert_eq!(toolchain.lock().tools.len(), 16 * round);
+        }
+    }
 }
