@@ -23,7 +23,9 @@ pub use failure::{MigrateError, SqlFailure};
 pub use history::HistoryError;
 pub use migrate::{Applied, Options, apply};
 pub use name::{NameError, new_file_name};
-pub use provision::{ProvisionError, Provisioned, Rescue, Wanted, provision, provisioned, rescue};
+pub use provision::{
+    Bootstrap, ProvisionError, Provisioned, Rescue, Wanted, provision, provisioned, rescue,
+};
 pub use ready::{NotReady, Reason, ready};
 pub use scan::{Migration, Problem, ScanErrors, scan};
 pub use status::{Finding, Row, State, Status, seconds, status};

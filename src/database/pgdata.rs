@@ -34,8 +34,14 @@ pub const USER: &str = "postgres";
 /// The variable that gives [`init_script`] the superuser's first password.
 pub const BOOTSTRAP_ENV: &str = "DEVENV_BOOTSTRAP_PASSWORD";
 
+/// Where the container of the server finds a prepared data directory, as a tar archive.
+pub const ARCHIVE: &str = "/devenv-pgdata.tar";
+
+/// Made in advance, as that takes longer than all else of a first start: it becomes the app's database by a new name.
+pub const SPARE_DATABASE: &str = "devenv_spare";
+
 /// To be raised when what a prepared data directory holds changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Entries kept; the oldest go first.
 const KEEP: usize = 8;
@@ -67,6 +73,10 @@ pub(super) fn script(data: &str, version: &str, initdb: &[String]) -> String {
         r#"set -eu
 umask 077
 {path}
+if ! command -v tar >/dev/null; then
+  echo "the image has no tar, which puts the prepared data directory in place" >&2
+  exit 1
+fi
 data={data}
 password=$(mktemp)
 printf '%s\n' "${BOOTSTRAP_ENV}" >"$password"
@@ -81,6 +91,7 @@ fi
 as_postgres initdb --pgdata="$data" --no-sync --wal-segsize=1 --username=postgres --pwfile="$password" \
   --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale="${{LANG:-C.UTF-8}}"{extra} </dev/null
 rm -f "$password"
+printf 'create database {SPARE_DATABASE}\n' | as_postgres postgres --single -D "$data" -c fsync=off postgres >/dev/null
 printf 'host all all all scram-sha-256\n' >>"$data/pg_hba.conf"
 "#,
         path = path(version),
@@ -90,10 +101,30 @@ printf 'host all all all scram-sha-256\n' >>"$data/pg_hba.conf"
 }
 
 /// The command of the server's container: Postgres on [`PGDATA`], as process 1.
+///
+/// An empty volume gets the data directory of [`ARCHIVE`] first, by a rename: killed anywhere, the next start finds all of it or none.
 pub fn server_command(version: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
     let script = format!(
-        "{path}; if [ \"$(id -u)\" = 0 ]; then {drop_root} fi; exec postgres \"$@\"",
+        r#"{path}
+mount={mount}
+data={data}
+if [ -e {ARCHIVE} ]; then
+  if [ ! -e "$data" ] || rmdir "$data" 2>/dev/null; then
+    rm -rf "$mount/.new" && mkdir "$mount/.new" && tar -xf {ARCHIVE} -C "$mount/.new" &&
+      chmod 755 "$mount" && mv "$mount/.new/data" "$data" && rm -rf "$mount/.new" || exit 1
+  fi
+  rm -f {ARCHIVE}
+fi
+if [ ! -s "$data/PG_VERSION" ]; then
+  echo "$data holds something that is no data directory of Postgres; \`devenv down --volumes\` removes it" >&2
+  exit 1
+fi
+if [ "$(id -u)" = 0 ]; then {drop_root} fi
+exec postgres "$@"
+"#,
         path = path(version),
+        mount = quote(MOUNT),
+        data = quote(PGDATA),
         drop_root = drop_root("exec ").replace("\"$@\"", "postgres \"$@\""),
     );
     let mut argv: Vec<String> = ["/bin/sh", "-c", &script, "postgres", "-D", PGDATA]
@@ -174,6 +205,8 @@ pub struct Cache {
 pub struct Prepared {
     /// The tar archive, compressed with zstd.
     pub archive: Arc<[u8]>,
+    /// Of the archive before compression, in bytes.
+    pub size: u64,
     /// The superuser's password in it, until it is provisioned.
     pub bootstrap_password: String,
 }
@@ -191,6 +224,8 @@ struct Header {
     key: Digest,
     /// Of the compressed archive.
     digest: Digest,
+    /// Of the archive before compression.
+    size: u64,
     bootstrap_password: String,
 }
 
@@ -247,6 +282,7 @@ impl Cache {
         let header = Header {
             key: key.clone(),
             digest: Digest::of(&compressed),
+            size: archive.len() as u64,
             bootstrap_password: bootstrap.to_owned(),
         };
         let dir = path.parent().unwrap_or(&self.dir);
@@ -259,6 +295,7 @@ impl Cache {
         file.persist(path).map_err(|error| error.error)?;
         Ok(Prepared {
             archive: compressed.into(),
+            size: archive.len() as u64,
             bootstrap_password: bootstrap.to_owned(),
         })
     }
@@ -296,6 +333,7 @@ fn unpack(key: &Digest, bytes: &[u8]) -> Option<Prepared> {
     }
     Some(Prepared {
         archive: compressed.into(),
+        size: header.size,
         bootstrap_password: header.bootstrap_password,
     })
 }

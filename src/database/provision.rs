@@ -12,7 +12,7 @@ use super::{
     Target,
     connect::{quote_ident, quote_literal},
     history::server_message,
-    pgdata::{self, SOCKET_DIR},
+    pgdata::{self, SOCKET_DIR, SPARE_DATABASE},
     ready::{NotReady, Reason, repeat},
 };
 use crate::event::{Explain, Fault};
@@ -31,6 +31,14 @@ pub struct Wanted {
     /// The app's own view: its role, password and database. The superuser gets the same password.
     pub app: Target,
     pub extensions: Vec<String>,
+}
+
+/// The password of a prepared data directory.
+#[derive(Clone, Copy)]
+pub struct Bootstrap<'a> {
+    pub password: &'a str,
+    /// The server's data are new: nothing has replaced the password yet.
+    pub is_new: bool,
 }
 
 /// What was found.
@@ -102,15 +110,17 @@ pub fn rescue(version: &str, password: &str) -> Rescue {
 }
 
 /// Waits for the server, then makes it hold what is wanted. With everything in place this is one login and one query as the app.
-/// `bootstrap` is the prepared data directory's password, if this server may still have it.
+/// `bootstrap` is for a server that started on a prepared data directory.
 pub async fn provision(
     wanted: &Wanted,
-    bootstrap: Option<&str>,
+    bootstrap: Option<Bootstrap<'_>>,
     timeout: Duration,
     cancel: &CancellationToken,
 ) -> Result<Provisioned, ProvisionError> {
     let app = &wanted.app;
-    if let Ok(client) = login(app, timeout, cancel).await? {
+    // Logins that can only fail would be the first lines of a new server's log.
+    let is_new = bootstrap.is_some_and(|bootstrap| bootstrap.is_new);
+    if !is_new && let Ok(client) = login(app, timeout, cancel).await? {
         if complete(&client, wanted).await? {
             return Ok(Provisioned::Unchanged);
         }
@@ -209,7 +219,7 @@ async fn extensions(client: &Client, wanted: &Wanted) -> Result<(), ProvisionErr
 
 async fn provision_as_superuser(
     wanted: &Wanted,
-    bootstrap: Option<&str>,
+    bootstrap: Option<Bootstrap<'_>>,
     timeout: Duration,
     cancel: &CancellationToken,
 ) -> Result<(), ProvisionError> {
@@ -270,16 +280,17 @@ enum Password {
 
 async fn superuser(
     server: &Target,
-    bootstrap: Option<&str>,
+    bootstrap: Option<Bootstrap<'_>>,
     timeout: Duration,
     cancel: &CancellationToken,
 ) -> Result<(Client, Password), ProvisionError> {
-    if let Ok(client) = login(server, timeout, cancel).await? {
+    let is_new = bootstrap.is_some_and(|bootstrap| bootstrap.is_new);
+    if !is_new && let Ok(client) = login(server, timeout, cancel).await? {
         return Ok((client, Password::Project));
     }
     if let Some(bootstrap) = bootstrap {
         let server = Target {
-            password: bootstrap.into(),
+            password: bootstrap.password.into(),
             ..server.clone()
         };
         if let Ok(client) = login(&server, timeout, cancel).await? {
@@ -347,16 +358,24 @@ impl Run<'_> {
 
     async fn database(&self, app: &Target) -> Result<(), ProvisionError> {
         let action = format!("create database `{}`", app.database);
-        let query = format!(
-            "select 1 from pg_catalog.pg_database where datname = {}",
-            quote_literal(&app.database)
-        );
-        if self.first(&action, &query).await?.is_some() {
-            return Ok(());
-        }
+        let exists = async |name: &str| {
+            let query = format!(
+                "select 1 from pg_catalog.pg_database where datname = {}",
+                quote_literal(name)
+            );
+            let found = self.first(&action, &query).await?;
+            Ok::<_, ProvisionError>(found.is_some())
+        };
         let (database, user) = (quote_ident(&app.database), quote_ident(&app.user));
-        self.sql(&action, &format!("create database {database} owner {user}"))
-            .await
+        let spare = quote_ident(SPARE_DATABASE);
+        let sql = match (exists(&app.database).await?, exists(SPARE_DATABASE).await?) {
+            (true, false) => return Ok(()),
+            (true, true) => format!("drop database {spare}"),
+            // Its owner is set from inside.
+            (false, true) => format!("alter database {spare} rename to {database}"),
+            (false, false) => format!("create database {database} owner {user}"),
+        };
+        self.sql(&action, &sql).await
     }
 
     /// In the app's database: after a change of `user`, the new role takes over what the old one owned.

@@ -90,14 +90,22 @@ pub fn events() -> (StepEvents, tokio::sync::mpsc::UnboundedReceiver<Record>) {
 /// A server of its own, on a data directory made by the text that runs in containers.
 pub struct Private {
     server: Server,
+    dir: PathBuf,
 }
 
 impl Private {
     /// Runs `init_script` with the bootstrap password and starts a server on what it made.
     pub fn start(bootstrap: &str) -> Self {
+        let cluster = Cluster::by_script(bootstrap);
         Self {
-            server: start(&Cluster::by_script(bootstrap)),
+            server: start(&cluster),
+            dir: cluster.dir,
         }
+    }
+
+    /// What the server has written so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).unwrap()
     }
 
     pub fn target(&self, user: &str, password: &str, database: &str) -> Target {

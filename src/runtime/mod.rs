@@ -8,8 +8,6 @@ mod ports;
 mod probe;
 mod spec;
 
-use std::sync::Arc;
-
 use futures_util::stream::BoxStream;
 
 pub use error::RuntimeError;
@@ -31,9 +29,7 @@ pub trait Runtime {
 
     /// Makes what is there match the spec and starts it: network, volumes, container.
     /// An instance of the step that differs is replaced; its volumes stay.
-    ///
-    /// The seed is put into its volume when that is empty, or when an earlier run was killed while doing so.
-    async fn start(&self, spec: &Spec, seed: Option<Seed>) -> Result<Started, RuntimeError>;
+    async fn start(&self, spec: &Spec) -> Result<Started, RuntimeError>;
 
     /// Starts again what was started before; what still runs is stopped first, within its own grace.
     async fn restart(&self, step: &StepId) -> Result<(), RuntimeError>;
@@ -68,14 +64,6 @@ pub trait Runtime {
     async fn one_shot(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError>;
 }
 
-/// Content for a volume that is new and empty: a tar of the folder's inside, compressed with zstd, as it may be large.
-#[derive(Debug, Clone)]
-pub struct Seed {
-    /// Short name of the volume.
-    pub volume: String,
-    pub archive: Arc<[u8]>,
-}
-
 /// The runtimes there are.
 #[derive(Clone)]
 pub enum AnyRuntime {
@@ -100,8 +88,8 @@ impl Runtime for AnyRuntime {
         pass!(self, runtime => runtime.list().await)
     }
 
-    async fn start(&self, spec: &Spec, seed: Option<Seed>) -> Result<Started, RuntimeError> {
-        pass!(self, runtime => runtime.start(spec, seed).await)
+    async fn start(&self, spec: &Spec) -> Result<Started, RuntimeError> {
+        pass!(self, runtime => runtime.start(spec).await)
     }
 
     async fn restart(&self, step: &StepId) -> Result<(), RuntimeError> {

@@ -60,6 +60,7 @@ pub fn choose(
     Ok(Started {
         ports: chosen,
         moved,
+        new_volumes: Vec::new(),
     })
 }
 

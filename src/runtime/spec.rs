@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -35,6 +36,8 @@ pub struct Spec {
     pub env: BTreeMap<String, String>,
     pub ports: Vec<SpecPort>,
     pub mounts: Vec<SpecMount>,
+    /// Put into a new container before its first start.
+    pub files: Vec<SpecFile>,
     /// Folders held in memory: path → mount options, such as `mode=1777`.
     pub tmpfs: BTreeMap<String, String>,
     pub user: Option<String>,
@@ -71,6 +74,26 @@ pub enum SpecMount {
     },
 }
 
+/// A file of a container's own, not of a volume. Owned by root.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SpecFile {
+    /// Absolute path in the container.
+    pub path: String,
+    /// Permission bits, such as `0o600`.
+    pub mode: u32,
+    /// The content, compressed with zstd, as it may be large.
+    pub packed: Arc<[u8]>,
+    /// Size of the content in bytes.
+    pub size: u64,
+}
+
+/// Never shows the content.
+impl std::fmt::Debug for SpecFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SpecFile({}, {} bytes)", self.path, self.size)
+    }
+}
+
 /// A started thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
@@ -78,6 +101,8 @@ pub struct Started {
     pub ports: BTreeMap<String, u16>,
     /// Wanted ports that were not free, with who holds them: "port 8080 is held by `python3` (pid 12); using 20000".
     pub moved: Vec<String>,
+    /// Short names of the volumes that this start made.
+    pub new_volumes: Vec<String>,
 }
 
 /// Everything of this worktree that the runtime knows of, from one listing.

@@ -120,6 +120,7 @@ impl Cx<'_> {
             env,
             ports: self.spec_ports(&service.ports),
             mounts: mounts(&service.volumes, &self.steps.root),
+            files: Vec::new(),
             tmpfs: BTreeMap::new(),
             user: service.user.clone(),
             workdir: service.workdir.clone(),

@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     config::{Port, Postgres, Restart, StepId},
-    database::{self, ProvisionError, Target, pgdata, pgdata::Prepared},
+    database::{self, Bootstrap, ProvisionError, Target, pgdata, pgdata::Prepared},
     event::{Explain, Fault},
     plan::{Acted, Action, Decision, Digest, Output, Outputs, Reason, Verdict, image_step},
-    runtime::{Exec, OneShot, Runtime, Seed, Spec, SpecMount},
+    runtime::{Exec, OneShot, Runtime, Spec, SpecFile, SpecMount},
     sys::terminal::Stdio,
 };
 
@@ -100,17 +100,17 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Re
         true => Some(prepare(cx, postgres, &image).await?),
         false => None,
     };
-    let seed = prepared.as_ref().map(|prepared| Seed {
-        volume: volume(cx.id()),
-        archive: prepared.archive.clone(),
-    });
-    let spec = spec(cx, postgres, image).await?;
-    let started = service::start(cx, &spec, seed, decision).await?;
+    let spec = spec(cx, postgres, image, prepared.as_ref()).await?;
+    let started = service::start(cx, &spec, decision).await?;
     cx.settle_ports(&ports(postgres), &started)?;
     let output = container::output(&started.ports);
     let target = target(cx.steps, cx.id(), &output).await?;
     drop(slot);
-    wait(cx, postgres, &target, prepared).await?;
+    let bootstrap = prepared.as_ref().map(|prepared| Bootstrap {
+        password: &prepared.bootstrap_password,
+        is_new: started.new_volumes.contains(&volume(cx.id())),
+    });
+    wait(cx, postgres, &target, bootstrap).await?;
     let port = target.port;
     Ok(Acted {
         output,
@@ -161,7 +161,12 @@ async fn cached(cache: &pgdata::Cache, key: &Digest) -> Option<Prepared> {
         .expect("reading a file does not panic")
 }
 
-async fn spec(cx: &Cx<'_>, postgres: &Postgres, image: String) -> Result<Spec, Fault> {
+async fn spec(
+    cx: &Cx<'_>,
+    postgres: &Postgres,
+    image: String,
+    prepared: Option<&Prepared>,
+) -> Result<Spec, Fault> {
     let mut spec = Spec {
         step: cx.id().clone(),
         image,
@@ -173,6 +178,7 @@ async fn spec(cx: &Cx<'_>, postgres: &Postgres, image: String) -> Result<Spec, F
             name: volume(cx.id()),
             target: pgdata::MOUNT.to_owned(),
         }],
+        files: Vec::new(),
         tmpfs: BTreeMap::from([(pgdata::SOCKET_DIR.to_owned(), "mode=1777".to_owned())]),
         user: None,
         workdir: None,
@@ -182,7 +188,13 @@ async fn spec(cx: &Cx<'_>, postgres: &Postgres, image: String) -> Result<Spec, F
         aliases: vec![address::alias(cx.id())],
         inputs: cx.known_inputs().inputs,
     };
-    if postgres.prepared {
+    if let Some(prepared) = prepared {
+        spec.files = vec![SpecFile {
+            path: pgdata::ARCHIVE.to_owned(),
+            mode: 0o600,
+            packed: prepared.archive.clone(),
+            size: prepared.size,
+        }];
         spec.entrypoint = Some(pgdata::server_command(
             &postgres.version,
             &postgres.settings,
@@ -221,11 +233,10 @@ async fn wait(
     cx: &Cx<'_>,
     postgres: &Postgres,
     target: &Target,
-    prepared: Option<Prepared>,
+    bootstrap: Option<Bootstrap<'_>>,
 ) -> Result<(), Fault> {
     cx.events.message("waiting for the first query");
-    let bootstrap = prepared.map(|prepared| prepared.bootstrap_password);
-    let ready = provision(cx, postgres, target, bootstrap.as_deref());
+    let ready = provision(cx, postgres, target, bootstrap);
     let fault = tokio::select! {
         ready = ready => match ready {
             Ok(()) => return Ok(()),
@@ -244,7 +255,7 @@ async fn provision(
     cx: &Cx<'_>,
     postgres: &Postgres,
     target: &Target,
-    bootstrap: Option<&str>,
+    bootstrap: Option<Bootstrap<'_>>,
 ) -> Result<(), Fault> {
     let wanted = wanted(postgres, target);
     let timeout = postgres.ready.timeout;

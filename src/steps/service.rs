@@ -5,7 +5,7 @@ use crate::{
     config::Service,
     event::{Explain, Fault},
     plan::{Acted, Action, Decision, Verdict, image_step},
-    runtime::{Runtime, Seed, Spec, Started},
+    runtime::{Runtime, Spec, Started},
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
@@ -30,7 +30,7 @@ pub(super) async fn run(
 ) -> Result<Acted, Fault> {
     let inputs = cx.known_inputs().inputs;
     let spec = cx.service_spec(service, image, inputs).await?;
-    let started = start(cx, &spec, None, decision).await?;
+    let started = start(cx, &spec, decision).await?;
     cx.settle_ports(&service.ports, &started)?;
     drop(slot);
     cx.wait_ready(service.ready.as_ref(), &started.ports)
@@ -42,18 +42,13 @@ pub(super) async fn run(
 }
 
 /// Restarts in place when only that is wanted, else makes what runs match the spec.
-pub(super) async fn start(
-    cx: &Cx<'_>,
-    spec: &Spec,
-    seed: Option<Seed>,
-    decision: &Decision,
-) -> Result<Started, Fault> {
+pub(super) async fn start(cx: &Cx<'_>, spec: &Spec, decision: &Decision) -> Result<Started, Fault> {
     let runtime = cx.steps.runtime()?;
     let work = async {
         if decision.action == Action::Restart {
             runtime.remove(&spec.step).await?;
         }
-        runtime.start(spec, seed).await
+        runtime.start(spec).await
     };
     tokio::select! {
         started = work => started.map_err(|error| error.explain()),

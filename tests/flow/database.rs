@@ -2,8 +2,11 @@
 
 use std::{fs, path::PathBuf};
 
+use bollard::models::{ContainerCreateBody, HostConfig};
+use futures_util::TryStreamExt;
+
 use super::postgres::full_project;
-use crate::support::{Home, Project, image};
+use crate::support::{Home, Project, engine::things_of, image};
 
 /// A project with nothing but a database.
 fn database(images: &image::PostgresImages, more: &str) -> Project {
@@ -245,6 +248,82 @@ fn a_damaged_prepared_directory_is_made_again() {
     home.ok(&project, &["up"]);
     assert_eq!(project.sql("select 1"), "1");
     assert_ne!(fs::read(&entry).unwrap(), bytes);
+}
+
+/// Runs a script on the stopped server's volume, mounted at `/data`.
+fn on_volume(project: &Project, script: &'static str) {
+    let busybox = image::busybox();
+    let image = busybox.reference.clone();
+    let volume = things_of(project)
+        .into_iter()
+        .find_map(|thing| thing.strip_prefix("volume ").map(str::to_owned))
+        .expect("the volume is kept");
+    image::on_engine(move |engine| async move {
+        let body = ContainerCreateBody {
+            image: Some(image),
+            cmd: Some(["sh", "-c", script].map(str::to_owned).into()),
+            host_config: Some(HostConfig {
+                binds: Some(vec![format!("{volume}:/data")]),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let created = engine.create_container(None, body).await;
+        let id = created.expect("a container").id;
+        engine.start_container(&id, None).await.expect("started");
+        let ended: Result<Vec<_>, _> = engine.wait_container(&id, None).try_collect().await;
+        engine.remove_container(&id, None).await.expect("removed");
+        ended.expect("the script succeeds");
+    });
+}
+
+#[test]
+fn an_unpacking_that_was_killed_is_done_again() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    project.ok(&["up"]);
+    project.ok(&["down"]);
+    // Killed in the middle: half of the files, and not yet under their name.
+    on_volume(
+        &project,
+        "cd /data && mv data .new.old && mkdir -p .new/data && mv .new.old/PG_VERSION .new/data && rm -rf .new.old",
+    );
+    let up = project.ok(&["up"]);
+    assert!(up.stderr.contains("Applied 1 migration"), "{}", up.all());
+    assert_eq!(project.sql("select count(*) from users"), "0");
+    project.ok(&["down"]);
+    on_volume(&project, "test \"$(ls -A /data)\" = data");
+}
+
+#[test]
+fn a_folder_that_holds_something_else_is_left_alone() {
+    let images = image::postgres();
+    let project = database(&images, "");
+    project.ok(&["up"]);
+    project.ok(&["down"]);
+    on_volume(
+        &project,
+        "rm -rf /data/data/* && echo mine > /data/data/notes",
+    );
+    let up = project.run(&["up"]);
+    assert_eq!(up.code, 1, "{}", up.all());
+    assert!(
+        up.stderr.contains("is no data directory of Postgres"),
+        "{}",
+        up.all()
+    );
+    project.ok(&["down"]);
+    on_volume(&project, "test \"$(cat /data/data/notes)\" = mine");
+}
+
+#[test]
+fn the_log_of_a_new_server_begins_without_failed_logins() {
+    let images = image::postgres();
+    let project = database(&images, "");
+    project.ok(&["up"]);
+    let log = project.ok(&["logs", "postgres.db"]).stdout;
+    assert!(log.contains("ready to accept connections"), "{log}");
+    assert!(!log.contains("authentication failed"), "{log}");
 }
 
 #[test]

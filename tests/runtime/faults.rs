@@ -238,7 +238,7 @@ async fn an_engine_that_goes_away_is_said_so() {
     let docker = docker::Docker::connect(&cable.endpoint(), world.identity.clone()).unwrap();
     let runtime = AnyRuntime::Docker(docker);
     let spec = world.script("app.hello", "echo up; sleep 1000");
-    runtime.start(&spec, None).await.unwrap();
+    runtime.start(&spec).await.unwrap();
 
     let follow = LogOptions {
         follow: true,

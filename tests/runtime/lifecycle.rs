@@ -193,7 +193,7 @@ async fn two_processes_start_the_same_step_at_once(world: World) {
     let mut spec = world.script("app.hello", "sleep 1000");
     spec.ports = vec![port("http", 80, &[], (22000, 22999))];
     let other = world.other_process();
-    let (mine, theirs) = tokio::join!(world.runtime.start(&spec, None), other.start(&spec, None));
+    let (mine, theirs) = tokio::join!(world.runtime.start(&spec), other.start(&spec));
     assert_eq!(mine.unwrap().ports, theirs.unwrap().ports);
     let instances = world.runtime.list().await.unwrap().instances;
     assert_eq!(instances.len(), 1);
@@ -242,7 +242,7 @@ async fn what_devenv_did_not_make_is_left_alone(world: World) {
     let name = format!("{}-app-hello", world.identity.id);
     let foreign = super::faults::foreign_container(&name, &world.image.reference).await;
     let spec = world.script("app.hello", "sleep 1000");
-    let error = world.runtime.start(&spec, None).await.unwrap_err();
+    let error = world.runtime.start(&spec).await.unwrap_err();
     assert!(
         matches!(
             &error,
@@ -260,7 +260,7 @@ async fn what_devenv_did_not_make_is_left_alone(world: World) {
     let foreign = super::faults::foreign_volume(&volume_name).await;
     let mut spec = world.script("app.other", "sleep 1000");
     spec.mounts = vec![volume("data", "/data")];
-    let error = world.runtime.start(&spec, None).await.unwrap_err();
+    let error = world.runtime.start(&spec).await.unwrap_err();
     assert!(
         matches!(&error, RuntimeError::Foreign { what: "volume", .. }),
         "{error}"
@@ -272,7 +272,7 @@ async fn what_devenv_did_not_make_is_left_alone(world: World) {
 async fn an_unknown_image_is_an_error_and_leaves_nothing(world: World) {
     let mut spec = world.script("app.hello", "true");
     spec.image = "devenv-test-no-such-image:1".into();
-    let error = world.runtime.start(&spec, None).await.unwrap_err();
+    let error = world.runtime.start(&spec).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "the engine could not create the container of `app.hello`"
@@ -280,7 +280,7 @@ async fn an_unknown_image_is_an_error_and_leaves_nothing(world: World) {
     spec.image = world.image.reference.clone();
     spec.command = Some(vec!["/no/such/program".into()]);
     // With an init process the engine starts the container, and the init reports the missing program.
-    match world.runtime.start(&spec, None).await {
+    match world.runtime.start(&spec).await {
         Err(error) => assert_eq!(error.to_string(), "the engine could not start `app.hello`"),
         Ok(_) => assert_ne!(world.runtime.exited(&spec.step).await.unwrap(), 0),
     }

@@ -1,11 +1,11 @@
 //! The conformance suite: what every runtime has to do, on the real thing. A runtime is added by one line.
 
 mod faults;
+mod files;
 mod lifecycle;
 mod output;
 mod ports;
 mod probes;
-mod seeds;
 mod world;
 
 /// Runs each case in a world of its own on each runtime.

@@ -78,7 +78,7 @@ async fn a_full_range_is_an_error_that_names_the_holders(world: World) {
     let taken = listener.local_addr().unwrap().port();
     let mut spec = world.script("app.hello", "sleep 1000");
     spec.ports = vec![port("http", 80, &[taken], (taken, taken))];
-    let error = world.runtime.start(&spec, None).await.unwrap_err();
+    let error = world.runtime.start(&spec).await.unwrap_err();
     let RuntimeError::PortsTaken { held, range, .. } = &error else {
         panic!("{error:?}");
     };

@@ -10,12 +10,12 @@ use devenv::{
     config::{PortRange, Restart, StepId},
     plan::Inputs,
     runtime::{
-        AnyRuntime, Identity, Instance, LogLine, LogOptions, Runtime, RuntimeError, Seed, Spec,
+        AnyRuntime, Identity, Instance, LogLine, LogOptions, Runtime, RuntimeError, Spec, SpecFile,
         SpecMount, SpecPort, Started, docker::Docker,
     },
     sys::docker_host::Endpoint,
 };
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 
 use crate::support::image::{BusyboxImage, on_engine, unique};
 
@@ -86,6 +86,7 @@ impl World {
             env: Default::default(),
             ports: Vec::new(),
             mounts: Vec::new(),
+            files: Vec::new(),
             tmpfs: Default::default(),
             user: None,
             workdir: None,
@@ -98,7 +99,7 @@ impl World {
     }
 
     pub async fn start(&self, spec: &Spec) -> Started {
-        let started = self.runtime.start(spec, None).await;
+        let started = self.runtime.start(spec).await;
         started.unwrap_or_else(|error| panic!("start: {error}: {error:?}"))
     }
 
@@ -116,6 +117,18 @@ impl World {
             .into_iter()
             .map(|line| line.text)
             .collect()
+    }
+
+    /// Its first lines, once it has written so many.
+    pub async fn lines(&self, step: &str, count: usize) -> Vec<String> {
+        let options = LogOptions {
+            follow: true,
+            ..LogOptions::default()
+        };
+        let lines = self.runtime.logs(&id(step), options).take(count);
+        let lines: Result<Vec<LogLine>, RuntimeError> = lines.try_collect().await;
+        let lines = lines.expect("logs").into_iter();
+        lines.map(|line| line.text).collect()
     }
 
     /// What a shell script in a running container prints, and its exit code.
@@ -211,33 +224,14 @@ pub fn volume(name: &str, target: &str) -> SpecMount {
     }
 }
 
-/// A seed with one file per pair, in a folder of user 1000 with mode 0700.
-pub fn seed(volume: &str, files: &[(&str, &str)]) -> Seed {
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Directory);
-    header.set_mode(0o700);
-    header.set_uid(1000);
-    header.set_gid(1000);
-    header.set_size(0);
-    archive
-        .append_data(&mut header, "./", std::io::empty())
-        .expect("a folder");
-    for (path, text) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(0o600);
-        header.set_uid(1000);
-        header.set_gid(1000);
-        header.set_size(text.len() as u64);
-        archive
-            .append_data(&mut header, path, text.as_bytes())
-            .expect("a file");
-    }
-    Seed {
-        volume: volume.into(),
-        archive: zstd::encode_all(&archive.into_inner().expect("an archive in memory")[..], 3)
+pub fn file(path: &str, mode: u32, content: &str) -> SpecFile {
+    SpecFile {
+        path: path.into(),
+        mode,
+        packed: zstd::encode_all(content.as_bytes(), 3)
             .expect("compressed in memory")
             .into(),
+        size: content.len() as u64,
     }
 }
 

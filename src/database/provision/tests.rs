@@ -14,8 +14,19 @@ fn wanted(server: &Private, user: &str, password: &str, database: &str) -> Wante
 }
 
 async fn run(wanted: &Wanted) -> Result<Provisioned, ProvisionError> {
-    provision(wanted, Some(BOOTSTRAP), TIME, &CancellationToken::new()).await
+    run_as(wanted, false).await
 }
+
+async fn run_as(wanted: &Wanted, is_new: bool) -> Result<Provisioned, ProvisionError> {
+    let bootstrap = Bootstrap {
+        password: BOOTSTRAP,
+        is_new,
+    };
+    provision(wanted, Some(bootstrap), TIME, &CancellationToken::new()).await
+}
+
+const DATABASES: &str =
+    "select string_agg(datname, ' ' order by datname) from pg_database where not datistemplate";
 
 async fn holds(wanted: &Wanted) -> bool {
     provisioned(wanted, TIME, &CancellationToken::new())
@@ -104,6 +115,30 @@ async fn a_run_killed_after_the_password_is_finished() {
     let wanted = wanted(&server, "postgres", "new", "app");
     assert_eq!(run(&wanted).await.unwrap(), Provisioned::Changed);
     assert_eq!(run(&wanted).await.unwrap(), Provisioned::Unchanged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_server_is_provisioned_without_a_login_that_fails() {
+    let server = Private::start(BOOTSTRAP);
+    let wanted = wanted(&server, "app", "secret", "app");
+    assert_eq!(run_as(&wanted, true).await.unwrap(), Provisioned::Changed);
+    assert_eq!(run(&wanted).await.unwrap(), Provisioned::Unchanged);
+    // The spare one became the app's, with nothing that tells them apart.
+    assert_eq!(testing::value(&wanted.app, DATABASES).await, "app postgres");
+    let owner = "select pg_get_userbyid(datdba) from pg_database where datname = 'app'";
+    assert_eq!(testing::value(&wanted.app, owner).await, "app");
+    let log = server.log();
+    assert!(!log.contains("authentication failed"), "{log}");
+    // Two runs may both believe it.
+    assert_eq!(run_as(&wanted, true).await.unwrap(), Provisioned::Changed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spare_database_that_nobody_needs_is_dropped() {
+    let server = Private::start(BOOTSTRAP);
+    let wanted = wanted(&server, "postgres", "secret", "postgres");
+    run_as(&wanted, true).await.unwrap();
+    assert_eq!(testing::value(&wanted.app, DATABASES).await, "postgres");
 }
 
 #[tokio::test]

@@ -7,8 +7,7 @@ use std::{
 
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
-    MountVolumeOptions, NetworkingConfig, PortBinding, PortMap, RestartPolicy,
-    RestartPolicyNameEnum,
+    NetworkingConfig, PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::label::{self, INPUTS, Labels, PORTS, STEP};
@@ -27,8 +26,6 @@ pub struct Placement<'a> {
     pub ports: &'a BTreeMap<String, u16>,
     pub publish_address: &'a str,
     pub log_config: Option<HostConfigLogConfig>,
-    /// Short name of the volume that gets a seed.
-    pub seeded_volume: Option<&'a str>,
 }
 
 /// The body of the request that creates the container.
@@ -100,11 +97,6 @@ fn mount(mount: &SpecMount, placement: &Placement<'_>) -> Mount {
             typ: Some(MountType::VOLUME),
             source: Some(label::volume_name(placement.identity, name)),
             target: Some(target.clone()),
-            volume_options: Some(MountVolumeOptions {
-                // The image's files at that path would make the volume look as if it had data.
-                no_copy: Some(placement.seeded_volume == Some(name)),
-                ..MountVolumeOptions::default()
-            }),
             ..Mount::default()
         },
         SpecMount::Bind {

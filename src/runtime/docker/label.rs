@@ -21,8 +21,6 @@ pub const STEP: &str = "dev.devenv.step";
 pub const INPUTS: &str = "dev.devenv.inputs";
 /// JSON: port name → host port.
 pub const PORTS: &str = "dev.devenv.ports";
-/// On a volume that was made to be seeded.
-pub const SEEDED: &str = "dev.devenv.seeded";
 /// On a one-shot container: pid of the devenv that waits for it.
 pub const ONE_SHOT: &str = "dev.devenv.one-shot";
 

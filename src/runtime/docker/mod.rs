@@ -8,13 +8,13 @@ mod container;
 mod engine;
 mod exec;
 mod exited;
+mod files;
 mod found;
 mod label;
 mod logs;
 mod network;
 mod one_shot;
 mod publish;
-mod seed;
 mod start;
 mod volume;
 
@@ -30,7 +30,7 @@ use tokio::sync::OnceCell;
 use self::{engine::Engine, label::Labels};
 use super::{
     Exec, Identity, Listing, LogLine, LogOptions, OneShot, OneShotResult, Runtime, RuntimeError,
-    Seed, Spec, Started,
+    Spec, Started,
 };
 use crate::{
     config::StepId,
@@ -133,8 +133,8 @@ impl Runtime for Docker {
         Ok(Listing { instances, former })
     }
 
-    async fn start(&self, spec: &Spec, seed: Option<Seed>) -> Result<Started, RuntimeError> {
-        self.converge(spec, seed).await
+    async fn start(&self, spec: &Spec) -> Result<Started, RuntimeError> {
+        self.converge(spec).await
     }
 
     async fn restart(&self, step: &StepId) -> Result<(), RuntimeError> {

@@ -3,7 +3,7 @@
 //! One attempt looks, decides and acts; when the world changed in between, the next attempt looks again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -19,12 +19,11 @@ use super::{
     container::{self, Placement},
     engine::{Force, status},
     label::{self, STEP},
-    seed::Settled,
     volume::VolumeState,
 };
 use crate::{
     config::StepId,
-    runtime::{InstanceState, RuntimeError, Seed, Spec, SpecMount, Started},
+    runtime::{InstanceState, RuntimeError, Spec, SpecMount, Started},
 };
 
 /// Attempts before giving up on a step that others keep changing.
@@ -51,14 +50,10 @@ struct Learnt {
 }
 
 impl Docker {
-    pub(super) async fn converge(
-        &self,
-        spec: &Spec,
-        seed: Option<Seed>,
-    ) -> Result<Started, RuntimeError> {
+    pub(super) async fn converge(&self, spec: &Spec) -> Result<Started, RuntimeError> {
         let mut learnt = Learnt::default();
         for attempt in 0..ATTEMPTS {
-            if let Attempt::Done(started) = self.attempt(spec, seed.as_ref(), &mut learnt).await? {
+            if let Attempt::Done(started) = self.attempt(spec, &mut learnt).await? {
                 return Ok(started);
             }
             if attempt > 0 {
@@ -71,12 +66,7 @@ impl Docker {
         }))
     }
 
-    async fn attempt(
-        &self,
-        spec: &Spec,
-        seed: Option<&Seed>,
-        learnt: &mut Learnt,
-    ) -> Result<Attempt, RuntimeError> {
+    async fn attempt(&self, spec: &Spec, learnt: &mut Learnt) -> Result<Attempt, RuntimeError> {
         let mut all = self.engine().containers(&HashMap::new()).await?;
         let name = self.container_name(&spec.step);
         let step = spec.step.to_string();
@@ -102,18 +92,17 @@ impl Docker {
             }
         }
         if let Some(container) = kept {
-            return self.resume(spec, seed, container, learnt).await;
+            return self.resume(spec, container, learnt).await;
         }
         // What was replaced holds no port any more: its successor keeps it.
         all.retain(|container| !removed.contains(&container.id));
-        self.create(spec, seed, &all, learnt).await
+        self.create(spec, &all, learnt).await
     }
 
     /// Brings a container that is as wanted to running.
     async fn resume(
         &self,
         spec: &Spec,
-        seed: Option<&Seed>,
         container: &ContainerSummary,
         learnt: &mut Learnt,
     ) -> Result<Attempt, RuntimeError> {
@@ -121,6 +110,7 @@ impl Docker {
         let started = Started {
             ports: label::ports(container),
             moved: Vec::new(),
+            new_volumes: Vec::new(),
         };
         match label::state(container) {
             InstanceState::Running | InstanceState::Restarting => Ok(Attempt::Done(started)),
@@ -131,9 +121,11 @@ impl Docker {
                 Ok(Attempt::Changed)
             }
             InstanceState::Created => {
-                let volumes = self.ensure_volumes(spec, seed).await?;
-                self.first_start(spec, seed, &id, &volumes, started, learnt)
-                    .await
+                let started = Started {
+                    new_volumes: self.ensure_volumes(spec).await?,
+                    ..started
+                };
+                self.first_start(spec, &id, started, learnt).await
             }
             InstanceState::Exited { .. } | InstanceState::Dead => {
                 self.start_created(spec, &id, started, learnt).await
@@ -144,26 +136,21 @@ impl Docker {
     async fn create(
         &self,
         spec: &Spec,
-        seed: Option<&Seed>,
         all: &[ContainerSummary],
         learnt: &mut Learnt,
     ) -> Result<Attempt, RuntimeError> {
         // All are waited for: the engine would go on with a request that is given up, and leave what nobody expects.
-        let (network, log_config, volumes) = tokio::join!(
-            self.network(),
-            self.log_config(),
-            self.ensure_volumes(spec, seed)
-        );
-        let (network, log_config, volumes) = (network?, log_config?, volumes?);
-        let (started, _reserved) = self.choose_ports(spec, all, &learnt.refused)?;
+        let (network, log_config, volumes) =
+            tokio::join!(self.network(), self.log_config(), self.ensure_volumes(spec));
+        let (network, log_config, new_volumes) = (network?, log_config?, volumes?);
+        let (chosen, _reserved) = self.choose_ports(spec, all, &learnt.refused)?;
         let placement = Placement {
             identity: &self.identity().id,
             labels: self.labels(),
             network: &network,
-            ports: &started.ports,
+            ports: &chosen.ports,
             publish_address: self.engine().publish_address(),
             log_config,
-            seeded_volume: seed.map(|seed| seed.volume.as_str()),
         };
         let body = container::body(spec, &placement);
         let options = CreateContainerOptionsBuilder::default()
@@ -183,41 +170,22 @@ impl Docker {
                 return Err(self.engine().fail(action, error));
             }
         };
-        self.first_start(spec, seed, &id, &volumes, started, learnt)
-            .await
+        let started = Started {
+            new_volumes,
+            ..chosen
+        };
+        self.first_start(spec, &id, started, learnt).await
     }
 
-    /// Starts a container that never ran, once its volumes are fit for it.
+    /// Starts a container that never ran.
     async fn first_start(
         &self,
         spec: &Spec,
-        seed: Option<&Seed>,
         id: &str,
-        volumes: &BTreeMap<String, VolumeState>,
         started: Started,
         learnt: &mut Learnt,
     ) -> Result<Attempt, RuntimeError> {
-        for mount in &spec.mounts {
-            let SpecMount::Volume { name, target } = mount else {
-                continue;
-            };
-            let seed = seed.filter(|seed| seed.volume == *name);
-            let state = volumes.get(name).copied().unwrap_or(VolumeState::Plain);
-            if seed.is_none() && state != VolumeState::Seeded {
-                continue;
-            }
-            let settled = self
-                .settle_volume(&spec.step, id, target, state, seed)
-                .await?;
-            if settled == Settled::HalfSeeded {
-                // Without force: should another process have started it meanwhile, it and its data stay.
-                match self.engine().remove(id, Force::No).await {
-                    Ok(()) => self.remove_own_volume(name).await?,
-                    Err(error) => learnt.last = Some(error),
-                }
-                return Ok(Attempt::Changed);
-            }
-        }
+        self.put_files(&spec.step, id, &spec.files).await?;
         self.start_created(spec, id, started, learnt).await
     }
 
@@ -259,20 +227,17 @@ impl Docker {
         Err(error)
     }
 
-    async fn ensure_volumes(
-        &self,
-        spec: &Spec,
-        seed: Option<&Seed>,
-    ) -> Result<BTreeMap<String, VolumeState>, RuntimeError> {
-        let mut states = BTreeMap::new();
+    /// Makes the volumes that are missing; their short names.
+    async fn ensure_volumes(&self, spec: &Spec) -> Result<Vec<String>, RuntimeError> {
+        let mut new = Vec::new();
         for mount in &spec.mounts {
-            if let SpecMount::Volume { name, .. } = mount {
-                let to_be_seeded = seed.is_some_and(|seed| seed.volume == *name);
-                let state = self.ensure_volume(name, to_be_seeded).await?;
-                states.entry(name.clone()).or_insert(state);
+            if let SpecMount::Volume { name, .. } = mount
+                && self.ensure_volume(name).await? == VolumeState::New
+            {
+                new.push(name.clone());
             }
         }
-        Ok(states)
+        Ok(new)
     }
 
     /// Bounded logs where the engine writes them to files; other drivers keep their own ways.

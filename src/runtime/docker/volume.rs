@@ -7,11 +7,7 @@ use bollard::{
     query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions},
 };
 
-use super::{
-    Docker,
-    engine::status,
-    label::{self, SEEDED},
-};
+use super::{Docker, engine::status, label};
 use crate::runtime::RuntimeError;
 
 /// What was found when a volume was asked for.
@@ -19,19 +15,12 @@ use crate::runtime::RuntimeError;
 pub enum VolumeState {
     /// Made now: nothing can be in it.
     New,
-    /// Was there, and was made to be seeded: it may hold half a seed.
-    Seeded,
-    /// Was there.
-    Plain,
+    Old,
 }
 
 impl Docker {
     /// Makes the volume unless it is there.
-    pub(super) async fn ensure_volume(
-        &self,
-        short: &str,
-        to_be_seeded: bool,
-    ) -> Result<VolumeState, RuntimeError> {
+    pub(super) async fn ensure_volume(&self, short: &str) -> Result<VolumeState, RuntimeError> {
         let name = label::volume_name(&self.identity().id, short);
         let action = || format!("create volume `{name}`");
         match self.engine().client().inspect_volume(&name).await {
@@ -41,15 +30,13 @@ impl Docker {
                     name,
                 });
             }
-            Ok(volume) if volume.labels.contains_key(SEEDED) => return Ok(VolumeState::Seeded),
-            Ok(_) => return Ok(VolumeState::Plain),
+            Ok(_) => return Ok(VolumeState::Old),
             Err(error) if status(&error) == Some(404) => {}
             Err(error) => return Err(self.engine().fail(action(), error)),
         }
-        let seeded = to_be_seeded.then(|| (SEEDED, "yes".to_owned()));
         let request = VolumeCreateRequest {
             name: Some(name.clone()),
-            labels: Some(self.labels().with(seeded)),
+            labels: Some(self.labels().with([])),
             ..VolumeCreateRequest::default()
         };
         let created = self.engine().client().create_volume(request).await;
