@@ -34,14 +34,17 @@ pub const USER: &str = "postgres";
 /// The variable that gives [`init_script`] the superuser's first password.
 pub const BOOTSTRAP_ENV: &str = "DEVENV_BOOTSTRAP_PASSWORD";
 
-/// Where the container of the server finds a prepared data directory, as a tar archive.
-pub const ARCHIVE: &str = "/devenv-pgdata.tar";
+/// Where the container of the server finds the [`Part`]s of a prepared data directory: `0.tar`, `1.tar` and so on.
+pub const ARCHIVES: &str = "/devenv-pgdata";
 
 /// Made in advance, as that takes longer than all else of a first start: it becomes the app's database by a new name.
 pub const SPARE_DATABASE: &str = "devenv_spare";
 
 /// To be raised when what a prepared data directory holds changes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+
+/// Parts that are unpacked at once: one for each database of a new server.
+const FILES: usize = 4;
 
 /// Entries kept; the oldest go first.
 const KEEP: usize = 8;
@@ -74,7 +77,7 @@ pub(super) fn script(data: &str, version: &str, initdb: &[String]) -> String {
 umask 077
 {path}
 if ! command -v tar >/dev/null; then
-  echo "the image has no tar, which puts the prepared data directory in place" >&2
+  echo "the image has no tar, which is to unpack the prepared data directory" >&2
   exit 1
 fi
 data={data}
@@ -102,18 +105,27 @@ printf 'host all all all scram-sha-256\n' >>"$data/pg_hba.conf"
 
 /// The command of the server's container: Postgres on [`PGDATA`], as process 1.
 ///
-/// An empty volume gets the data directory of [`ARCHIVE`] first, by a rename: killed anywhere, the next start finds all of it or none.
+/// An empty volume gets the data directory of [`ARCHIVES`] first, by a rename: killed anywhere, the next start finds all of it or none.
 pub fn server_command(version: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
     let script = format!(
         r#"{path}
-mount={mount}
 data={data}
-if [ -e {ARCHIVE} ]; then
+new={mount}/.new
+unpack() {{
+  rm -rf "$new" && mkdir "$new" && tar -xf {ARCHIVES}/0.tar -C "$new" || return
+  unpacking=
+  for part in {ARCHIVES}/[1-9]*.tar; do
+    tar -xf "$part" -C "$new" &
+    unpacking="$unpacking $!"
+  done
+  for tar in $unpacking; do wait "$tar" || return; done
+  chmod 755 {mount} && mv "$new/data" "$data" && rm -rf "$new"
+}}
+if [ -d {ARCHIVES} ]; then
   if [ ! -e "$data" ] || rmdir "$data" 2>/dev/null; then
-    rm -rf "$mount/.new" && mkdir "$mount/.new" && tar -xf {ARCHIVE} -C "$mount/.new" &&
-      chmod 755 "$mount" && mv "$mount/.new/data" "$data" && rm -rf "$mount/.new" || exit 1
+    unpack || exit 1
   fi
-  rm -f {ARCHIVE}
+  rm -rf {ARCHIVES}
 fi
 if [ ! -s "$data/PG_VERSION" ]; then
   echo "$data holds something that is no data directory of Postgres; \`devenv down --volumes\` removes it" >&2
@@ -203,29 +215,34 @@ pub struct Cache {
 /// A data directory, ready to be copied into a new volume.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// The tar archive, compressed with zstd.
-    pub archive: Arc<[u8]>,
-    /// Of the archive before compression, in bytes.
-    pub size: u64,
+    pub parts: Vec<Part>,
     /// The superuser's password in it, until it is provisioned.
     pub bootstrap_password: String,
+}
+
+/// A tar archive of some of its files, compressed with zstd. The first has all folders; the others can be unpacked at once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Part {
+    pub packed: Arc<[u8]>,
+    /// Before compression, in bytes.
+    pub size: u64,
 }
 
 /// Never shows the password.
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Prepared({} bytes)", self.archive.len())
+        write!(f, "Prepared({} parts)", self.parts.len())
     }
 }
 
-/// First line of an entry; the archive follows, compressed.
+/// First line of an entry; the parts follow, compressed.
 #[derive(Serialize, Deserialize)]
 struct Header {
     key: Digest,
-    /// Of the compressed archive.
+    /// Of all that follows.
     digest: Digest,
-    /// Of the archive before compression.
-    size: u64,
+    /// Of each part its size before and after compression.
+    parts: Vec<(u64, usize)>,
     bootstrap_password: String,
 }
 
@@ -278,11 +295,19 @@ impl Cache {
         archive: &[u8],
         bootstrap: &str,
     ) -> io::Result<Prepared> {
-        let compressed = zstd::encode_all(archive, 3)?;
+        let parts = split(archive)?;
+        let all = parts
+            .iter()
+            .map(|part| &*part.packed)
+            .collect::<Vec<_>>()
+            .concat();
         let header = Header {
             key: key.clone(),
-            digest: Digest::of(&compressed),
-            size: archive.len() as u64,
+            digest: Digest::of(&all),
+            parts: parts
+                .iter()
+                .map(|part| (part.size, part.packed.len()))
+                .collect(),
             bootstrap_password: bootstrap.to_owned(),
         };
         let dir = path.parent().unwrap_or(&self.dir);
@@ -291,11 +316,10 @@ impl Cache {
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
         serde_json::to_writer(&mut file, &header)?;
         file.write_all(b"\n")?;
-        file.write_all(&compressed)?;
+        file.write_all(&all)?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(Prepared {
-            archive: compressed.into(),
-            size: archive.len() as u64,
+            parts,
             bootstrap_password: bootstrap.to_owned(),
         })
     }
@@ -327,15 +351,60 @@ impl Cache {
 fn unpack(key: &Digest, bytes: &[u8]) -> Option<Prepared> {
     let line = bytes.iter().position(|byte| *byte == b'\n')?;
     let header: Header = serde_json::from_slice(&bytes[..line]).ok()?;
-    let compressed = &bytes[line + 1..];
-    if header.key != *key || header.digest != Digest::of(compressed) {
+    let mut rest = &bytes[line + 1..];
+    if header.key != *key || header.digest != Digest::of(rest) {
         return None;
     }
+    let mut parts = Vec::new();
+    for (size, length) in header.parts {
+        let (packed, after) = rest.split_at_checked(length)?;
+        rest = after;
+        parts.push(Part {
+            packed: packed.into(),
+            size,
+        });
+    }
     Some(Prepared {
-        archive: compressed.into(),
-        size: header.size,
+        parts,
         bootstrap_password: header.bootstrap_password,
     })
+}
+
+/// Cuts the archive of a folder into [`FILES`] parts of as many files, and one before them with everything else.
+/// Neighbours stay together: two processes that fill one folder would wait for each other.
+fn split(archive: &[u8]) -> io::Result<Vec<Part>> {
+    let is_file = |entry: &io::Result<tar::Entry<'_, _>>| {
+        entry
+            .as_ref()
+            .is_ok_and(|entry| entry.header().entry_type().is_file())
+    };
+    let files = tar::Archive::new(archive)
+        .entries()?
+        .filter(is_file)
+        .count();
+    let mut parts: Vec<_> = (0..=FILES).map(|_| tar::Builder::new(Vec::new())).collect();
+    let mut seen = 0;
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        let mut header = entry.header().clone();
+        let path = entry.path()?.into_owned();
+        if header.entry_type().is_file() {
+            parts[1 + seen * FILES / files].append_data(&mut header, path, &mut entry)?;
+            seen += 1;
+        } else if let Some(target) = entry.link_name()? {
+            parts[0].append_link(&mut header, path, target)?;
+        } else {
+            parts[0].append_data(&mut header, path, &mut entry)?;
+        }
+    }
+    let pack = |part: tar::Builder<Vec<u8>>| {
+        let archive = part.into_inner()?;
+        Ok(Part {
+            packed: zstd::encode_all(&archive[..], 3)?.into(),
+            size: archive.len() as u64,
+        })
+    };
+    parts.into_iter().map(pack).collect()
 }
 
 #[cfg(test)]

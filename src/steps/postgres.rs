@@ -189,12 +189,13 @@ async fn spec(
         inputs: cx.known_inputs().inputs,
     };
     if let Some(prepared) = prepared {
-        spec.files = vec![SpecFile {
-            path: pgdata::ARCHIVE.to_owned(),
+        let file = |(number, part): (usize, &pgdata::Part)| SpecFile {
+            path: format!("{}/{number}.tar", pgdata::ARCHIVES),
             mode: 0o600,
-            packed: prepared.archive.clone(),
-            size: prepared.size,
-        }];
+            packed: part.packed.clone(),
+            size: part.size,
+        };
+        spec.files = prepared.parts.iter().enumerate().map(file).collect();
         spec.entrypoint = Some(pgdata::server_command(
             &postgres.version,
             &postgres.settings,

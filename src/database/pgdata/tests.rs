@@ -2,6 +2,56 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
+/// The archive of a folder with these files; a name that ends in a slash is a folder's.
+fn archive(names: &[&str]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for name in names {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o700);
+        let (kind, content) = match name.ends_with('/') {
+            true => (tar::EntryType::Directory, ""),
+            false => (tar::EntryType::Regular, *name),
+        };
+        header.set_entry_type(kind);
+        header.set_size(content.len() as u64);
+        builder
+            .append_data(&mut header, name, content.as_bytes())
+            .unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn names(part: &Part) -> Vec<String> {
+    let bytes = zstd::decode_all(&part.packed[..]).unwrap();
+    assert_eq!(bytes.len() as u64, part.size);
+    let mut archive = tar::Archive::new(&bytes[..]);
+    let entries = archive.entries().unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        entry.path().unwrap().display().to_string()
+    });
+    entries.collect()
+}
+
+#[test]
+fn folders_come_first_and_files_in_parts() {
+    let all = [
+        "./", "data/", "data/1/", "data/1/a", "data/1/b", "data/c", "data/d", "data/e",
+    ];
+    let parts = split(&archive(&all)).unwrap();
+    let found: Vec<_> = parts.iter().map(|part| names(part).join(" ")).collect();
+    assert_eq!(
+        found,
+        [
+            "./ data/ data/1/",
+            "data/1/a data/1/b",
+            "data/c",
+            "data/d",
+            "data/e"
+        ]
+    );
+    assert_eq!(split(&archive(&[])).unwrap().len(), FILES + 1);
+}
+
 fn cache() -> (tempfile::TempDir, Cache) {
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::new(dir.path().join("pgdata"));
@@ -13,12 +63,15 @@ fn what_was_put_is_got_and_is_private() {
     let (_dir, cache) = cache();
     let key = key("sha256:1", "15", &[]);
     assert_eq!(cache.get(&key), None);
-    let put = cache.put(&key, b"tar", "secret").unwrap();
+    let put = cache.put(&key, &archive(&["x"]), "secret").unwrap();
     let prepared = cache.get(&key).unwrap();
     assert_eq!(prepared, put);
-    assert_eq!(zstd::decode_all(&prepared.archive[..]).unwrap(), b"tar");
+    assert_eq!(
+        prepared.parts.iter().flat_map(names).collect::<Vec<_>>(),
+        ["x"]
+    );
     assert_eq!(prepared.bootstrap_password, "secret");
-    assert_eq!(format!("{prepared:?}"), "Prepared(12 bytes)");
+    assert_eq!(format!("{prepared:?}"), "Prepared(5 parts)");
     let mode = fs::metadata(cache.path(&key)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -27,7 +80,7 @@ fn what_was_put_is_got_and_is_private() {
 fn a_damaged_entry_is_dropped() {
     let (_dir, cache) = cache();
     let key = key("sha256:1", "15", &[]);
-    cache.put(&key, b"tar", "secret").unwrap();
+    cache.put(&key, &archive(&["x"]), "secret").unwrap();
     let path = cache.path(&key);
     let whole = fs::read(&path).unwrap();
     let mut flipped = whole.clone();
@@ -57,7 +110,7 @@ fn old_entries_go() {
         .map(|n| key(&n.to_string(), "15", &[]))
         .collect();
     for key in &keys {
-        cache.put(key, b"tar", "secret").unwrap();
+        cache.put(key, &archive(&["x"]), "secret").unwrap();
     }
     let left = keys.iter().filter(|key| cache.contains(key)).count();
     assert_eq!(left, KEEP);
