@@ -20,6 +20,10 @@ use tokio_util::sync::CancellationToken;
 /// How long a child may take to obey SIGTERM before its group is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// A forked child becomes its own program within a millisecond or so.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+const BUSY_TRIES: u32 = 40;
+
 /// A command to run on the host.
 #[derive(Debug, Clone, Default)]
 pub struct Spawn {
@@ -162,7 +166,9 @@ impl Spawn {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        command.output().await.map_err(|source| self.error(source))
+        let child = once_free(|| command.spawn()).map_err(|source| self.error(source))?;
+        let output = child.wait_with_output().await;
+        output.map_err(|source| self.error(source))
     }
 
     fn spawn(&self) -> Result<Child, ProcessError> {
@@ -177,7 +183,7 @@ impl Spawn {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        command.spawn().map_err(|source| self.error(source))
+        once_free(|| command.spawn()).map_err(|source| self.error(source))
     }
 
     /// As a plain command, for becoming it with `exec`.
@@ -216,6 +222,20 @@ impl Spawn {
             source,
         }
     }
+}
+
+/// Starts a program that may just have been written: as long as a child that another thread forked meanwhile has not yet
+/// become its own program, it holds the file open too, and the kernel takes it for busy.
+fn once_free<T>(mut start: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..BUSY_TRIES {
+        match start() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            started => return started,
+        }
+    }
+    start()
 }
 
 /// Asks every process group that was started with exactly this argument to end. Finds none where there is no `/proc`.
@@ -328,6 +348,32 @@ pub fn is_alive(pid: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_program_that_is_still_open_for_writing_is_waited_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let program = dir.path().join("program");
+        std::fs::copy("/bin/true", &program).expect("a copy");
+        let writer = std::fs::OpenOptions::new().append(true).open(&program);
+        let writer = writer.expect("open for writing");
+        let spawn = Spawn::new([program.display().to_string()]);
+        let busy = spawn.command().spawn().expect_err("it is busy");
+        assert_eq!(busy.kind(), io::ErrorKind::ExecutableFileBusy);
+
+        let mut writer = Some(writer);
+        let mut starts = 0;
+        let started = once_free(|| {
+            starts += 1;
+            if starts == 3 {
+                writer = None;
+            }
+            spawn.command().spawn()
+        });
+        let status = started.expect("it is free").wait().await.expect("it ends");
+        assert!(status.success());
+        // Whoever else forks meanwhile may hold it a little longer.
+        assert!(starts >= 3);
+    }
 
     #[tokio::test]
     async fn a_process_is_found_by_its_argument_and_told_to_end() {

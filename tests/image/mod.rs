@@ -8,7 +8,6 @@ mod pull;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -29,6 +28,8 @@ use devenv::{
 use futures_util::TryStreamExt;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::write_program;
 
 /// A test's view of the engine, a project folder and an image cache of its own.
 struct Bench {
@@ -85,8 +86,7 @@ impl Bench {
     }
 
     fn write_program(&self, path: &str, bytes: impl AsRef<[u8]>) {
-        let path = self.write(path, bytes);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&self.root().join(path), bytes);
     }
 
     /// Imports busybox as an image, with more files: path in the image → file on this machine.

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{Project, Ran};
+use super::{Project, Ran, write_program};
 
 pub struct Home {
     dir: tempfile::TempDir,
@@ -35,11 +35,8 @@ impl Home {
 
     /// Puts a script into a folder of the home.
     pub fn program(&self, folder: &str, name: &str, script: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt;
         let path = self.join(folder).join(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("its folder");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a written script");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+        write_program(&path, format!("#!/bin/sh\n{script}\n"));
         path
     }
 

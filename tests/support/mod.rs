@@ -20,6 +20,22 @@ pub use registry::Registry;
 pub use running::{Running, Signal};
 pub use server::{Reply, Server};
 
+/// Writes an executable, through another process: a child that another test forks while this process writes would hold the
+/// file open, and then it cannot be run.
+pub fn write_program(path: &Path, content: impl AsRef<[u8]>) {
+    use std::io::Write;
+    let mut install = Command::new("install")
+        .args(["-D", "-m", "755", "/dev/stdin"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("coreutils");
+    let mut stdin = install.stdin.take().expect("a pipe");
+    stdin.write_all(content.as_ref()).expect("written");
+    drop(stdin);
+    assert!(install.wait().expect("it ends").success());
+}
+
 /// A throw-away project.
 pub struct Project {
     /// Removed with it.

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::CommandExt;
 
-use crate::support::{Home, Project};
+use crate::support::{Home, Project, write_program};
 
 const CONFIG: &str =
     "[project]\nname = \"tools\"\n\n[toolchain.greet]\nfrom = \"apt\"\npackage = \"greet-bin\"\n";
@@ -72,7 +72,8 @@ fn refuses(home: &Home, project: &Project) {
         }
         // The binary may lie where another user cannot look.
         let binary = home.join("devenv");
-        std::fs::copy(env!("CARGO_BIN_EXE_devenv"), &binary).expect("a copy");
+        let copy = std::fs::read(env!("CARGO_BIN_EXE_devenv")).expect("the binary");
+        write_program(&binary, copy);
         let mut own = std::process::Command::new(binary);
         own.args(["install"]).current_dir(project.path()).uid(65534);
         for (name, value) in command.get_envs() {
