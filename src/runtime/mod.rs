@@ -8,6 +8,8 @@ mod ports;
 mod probe;
 mod spec;
 
+use std::time::Duration;
+
 use futures_util::stream::BoxStream;
 
 pub use error::RuntimeError;
@@ -59,6 +61,13 @@ pub trait Runtime {
     /// Resolves when the instance of the step exits, with its code, also when it is then started again by its
     /// restart policy. First looks whether it has already.
     async fn exited(&self, step: &StepId) -> Result<i64, RuntimeError>;
+
+    /// As [`Runtime::exited`], for this long from the first look on; `None` when it still runs then.
+    async fn exited_within(
+        &self,
+        step: &StepId,
+        time: Duration,
+    ) -> Result<Option<i64>, RuntimeError>;
 
     /// Runs a command once in a container that is removed again, also when this future is dropped.
     async fn one_shot(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError>;
@@ -126,6 +135,14 @@ impl Runtime for AnyRuntime {
 
     async fn exited(&self, step: &StepId) -> Result<i64, RuntimeError> {
         pass!(self, runtime => runtime.exited(step).await)
+    }
+
+    async fn exited_within(
+        &self,
+        step: &StepId,
+        time: Duration,
+    ) -> Result<Option<i64>, RuntimeError> {
+        pass!(self, runtime => runtime.exited_within(step, time).await)
     }
 
     async fn one_shot(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError> {

@@ -10,7 +10,7 @@ use super::{
     inputs::Known,
 };
 use crate::{
-    config::{Mount, Port, Ready, Service, StepId, Template},
+    config::{Mount, Port, Ready, Restart, Service, StepId, Template},
     event::{Explain, Fault, FaultClass},
     plan::{Action, Inputs, Output, Reason, Verdict},
     runtime::{
@@ -22,6 +22,10 @@ use crate::{
 /// How long a look at something that should be ready may take. On a busy engine an `exec` alone takes some hundred milliseconds.
 const CHECK: Duration = Duration::from_secs(1);
 
+/// How long something without a probe is watched after its start. A wrong command or a missing variable ends a program within
+/// some milliseconds; this leaves a busy machine room for that, and what waits for the step hardly notices it.
+const SETTLE: Duration = Duration::from_millis(250);
+
 /// Log lines shown when something does not get ready.
 const LOG_TAIL: u64 = 15;
 
@@ -31,6 +35,14 @@ pub(super) enum Found<'a> {
     Running(&'a Instance),
     /// It must be started or replaced.
     Differs(Action, Vec<Reason>),
+}
+
+/// How the wait after a start ended well.
+pub(super) enum Settled {
+    /// It is ready, or without a probe: it still runs.
+    Runs,
+    /// It did what it was for and stays down.
+    Ended,
 }
 
 /// Compares what is there with what is wanted.
@@ -53,15 +65,20 @@ pub(super) fn judge<'a>(instance: Option<&'a Instance>, known: &Known) -> Found<
     if !reasons.is_empty() {
         return Found::Differs(Action::Recreate, reasons);
     }
+    let mut action = Action::Start;
     let what = match instance.state {
         InstanceState::Running => return Found::Running(instance),
         InstanceState::Created => "it was never started".to_owned(),
-        InstanceState::Restarting => "it keeps restarting".to_owned(),
+        InstanceState::Restarting => {
+            // The engine tries again when it likes, which may be in a minute.
+            action = Action::Restart;
+            "it keeps restarting".to_owned()
+        }
         InstanceState::Paused => "it is paused".to_owned(),
         InstanceState::Exited { code } => format!("it exited with code {code}"),
         InstanceState::Dead => "it is dead".to_owned(),
     };
-    Found::Differs(Action::Start, vec![Reason::State { what }])
+    Found::Differs(action, vec![Reason::State { what }])
 }
 
 /// What the steps downstream may need of a running container.
@@ -193,17 +210,41 @@ impl Cx<'_> {
     /// Waits until it is ready, or says why it is not, with its last log lines.
     pub(super) async fn wait_ready(
         &self,
-        ready: Option<&Ready>,
+        service: &Service,
         ports: &BTreeMap<String, u16>,
-    ) -> Result<(), Fault> {
-        let Some(target) = self.probe_target(ready, ports)? else {
-            return Ok(());
+    ) -> Result<Settled, Fault> {
+        let Some(target) = self.probe_target(service.ready.as_ref(), ports)? else {
+            return self.settle(service.restart).await;
         };
         self.events.message("waiting until it is ready");
         match probe(self.steps.runtime()?, &target, &self.cancel).await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Settled::Runs),
             Err(error) => Err(self.with_last_log(error.explain()).await),
         }
+    }
+
+    /// Without a probe, what has started is ready: unless it ends at once.
+    async fn settle(&self, restart: Restart) -> Result<Settled, Fault> {
+        let ended = tokio::select! {
+            ended = self.steps.runtime()?.exited_within(self.id(), SETTLE) => ended,
+            () = self.cancel.cancelled() => return Err(super::cancelled(self)),
+        };
+        let Some(code) = ended.map_err(|error| error.explain())? else {
+            return Ok(Settled::Runs);
+        };
+        if code == 0 && restart != Restart::UnlessStopped {
+            return Ok(Settled::Ended);
+        }
+        let mut fault = Fault::new(format!(
+            "`{}` exited with code {code} right after it was started",
+            self.id()
+        ));
+        if code == 0 {
+            fault = fault.help(
+                "a service keeps running: one that only has something to do takes `restart = \"no\"`",
+            );
+        }
+        Err(self.with_last_log(fault).await)
     }
 
     pub(super) async fn with_last_log(&self, mut fault: Fault) -> Fault {
@@ -260,6 +301,9 @@ impl Cx<'_> {
     ) -> Result<Verdict, Fault> {
         let instance = self.instance().await?;
         match judge(instance.as_ref(), known) {
+            Found::Differs(Action::Start, _) if self.has_ended(instance.as_ref(), known) => {
+                Ok(Verdict::Keep(Output::default()))
+            }
             Found::Differs(action, reasons) => Ok(Verdict::act(action, reasons)),
             Found::Running(instance) if self.is_ready(ready, instance).await? => {
                 Ok(Verdict::Keep(output(&instance.ports)))
@@ -271,6 +315,18 @@ impl Cx<'_> {
                 }],
             )),
         }
+    }
+
+    /// It was seen to run to its end with these inputs. The exit code alone does not tell: a service that is asked to stop may
+    /// exit with 0 as well, and is to run again.
+    fn has_ended(&self, instance: Option<&Instance>, known: &Known) -> bool {
+        let exited = instance.is_some_and(|i| i.state == InstanceState::Exited { code: 0 });
+        exited
+            && self
+                .steps
+                .store
+                .record(self.id())
+                .is_some_and(|record| record.inputs == known.inputs)
     }
 }
 

@@ -1,10 +1,15 @@
 //! `service.*`: any container.
 
-use super::{Cx, container};
+use std::collections::BTreeMap;
+
+use super::{
+    Cx,
+    container::{self, Settled},
+};
 use crate::{
     config::Service,
     event::{Explain, Fault},
-    plan::{Acted, Action, Decision, Verdict, image_step},
+    plan::{Acted, Action, Decision, Output, Verdict, image_step},
     runtime::{Runtime, Spec, Started},
 };
 
@@ -29,16 +34,24 @@ pub(super) async fn run(
     slot: impl Send,
 ) -> Result<Acted, Fault> {
     let inputs = cx.known_inputs().inputs;
-    let spec = cx.service_spec(service, image, inputs).await?;
+    let spec = cx.service_spec(service, image, inputs.clone()).await?;
+    cx.forget()?;
     let started = start(cx, &spec, decision).await?;
     cx.settle_ports(&service.ports, &started)?;
     drop(slot);
-    cx.wait_ready(service.ready.as_ref(), &started.ports)
-        .await?;
-    Ok(Acted {
-        summary: summary(decision, &started),
-        output: container::output(&started.ports),
-    })
+    match cx.wait_ready(service, &started.ports).await? {
+        Settled::Runs => Ok(Acted {
+            summary: summary(decision, &started),
+            output: container::output(&started.ports),
+        }),
+        Settled::Ended => {
+            cx.record(inputs, BTreeMap::new(), Output::default())?;
+            Ok(Acted {
+                summary: "Ran to its end".to_owned(),
+                output: Output::default(),
+            })
+        }
+    }
 }
 
 /// Restarts in place when only that is wanted, else makes what runs match the spec.

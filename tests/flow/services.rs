@@ -1,5 +1,7 @@
 //! Services: order, every way of being ready, volumes, addresses, and what happens when one ends.
 
+use bollard::query_parameters::StopContainerOptions;
+
 use crate::support::{Project, engine, http, image};
 
 fn project(image: &image::BusyboxImage, services: &str) -> Project {
@@ -140,13 +142,14 @@ fn one_that_ends_is_shown_and_started_again_by_the_next_up() {
         r#"
 [service.short]
 image = "IMAGE"
-command = ["sh", "-c", "test -f /store/again && exec sleep 600; touch /store/again; exit 3"]
+command = ["sh", "-c", "test -f /store/again && exec sleep 600; until test -f /tmp/end; do sleep 0.05; done; touch /store/again; exit 3"]
 volumes = { "/store" = "store" }
 restart = "no"
 stop_grace = "0s"
 "#,
     );
     project.ok(&["up"]);
+    project.ok(&["exec", "service.short", "--", "touch", "/tmp/end"]);
     engine::wait_for_end(&project.instance("service.short"));
     assert_eq!(project.state("service.short"), "exited (3)");
     let plan = project.ok(&["plan"]);
@@ -178,4 +181,121 @@ stop_grace = "0s"
     // One that restarts while it is waited for is reported, it does not count as ready.
     assert_eq!(up.code, 1, "{}", up.all());
     assert!(up.stderr.contains("exited"), "{}", up.all());
+}
+
+#[test]
+fn without_a_probe_one_that_exits_at_once_is_reported_whether_or_not_it_is_restarted() {
+    let base = image::busybox();
+    for (restart, code) in [
+        ("no", 3),
+        ("on-failure", 3),
+        ("unless-stopped", 3),
+        ("unless-stopped", 0),
+    ] {
+        let project = project(
+            &base,
+            &format!(
+                r#"
+[service.broken]
+image = "IMAGE"
+command = ["sh", "-c", "echo no configuration found; exit {code}"]
+restart = "{restart}"
+stop_grace = "0s"
+"#
+            ),
+        );
+        let up = project.run(&["up"]);
+        assert_eq!(up.code, 1, "{restart}: {}", up.all());
+        let said = format!("`service.broken` exited with code {code} right after it was started");
+        for part in [
+            said.as_str(),
+            "devenv.toml:4:1",
+            "no configuration found",
+            "help: ",
+        ] {
+            assert!(
+                up.stderr.contains(part),
+                "{restart}: {part} in {}",
+                up.all()
+            );
+        }
+        if restart == "no" {
+            // As long as nothing is changed, the next one says so again.
+            let up = project.run(&["up"]);
+            assert_eq!(up.code, 1, "{restart}: {}", up.all());
+            assert!(up.stderr.contains(&said), "{}", up.all());
+        }
+    }
+}
+
+const ONE_SHOT: &str = r#"
+[service.once]
+image = "IMAGE"
+command = ["sh", "-c", "echo ran >> /store/runs"]
+volumes = { "/store" = "store" }
+restart = "no"
+stop_grace = "0s"
+
+[service.after]
+image = "IMAGE"
+command = ["sh", "-c", "cat /store/runs; exec sleep 600"]
+volumes = { "/store" = "store" }
+ready = { log = "ran" }
+needs = ["service.once"]
+stop_grace = "0s"
+"#;
+
+#[test]
+fn one_that_has_something_to_do_and_ends_is_done_until_something_changes() {
+    let base = image::busybox();
+    let project = project(&base, ONE_SHOT);
+    let runs = || {
+        let cat = ["exec", "service.after", "--", "cat", "/store/runs"];
+        project.ok(&cat).stdout.lines().count()
+    };
+    let up = project.ok(&["up"]);
+    assert!(up.stderr.contains("Ran to its end"), "{}", up.all());
+    assert_eq!(project.state("service.once"), "exited (0)");
+    let plan = project.ok(&["plan"]);
+    assert!(plan.stdout.contains("No changes"), "{}", plan.all());
+    let again = project.ok(&["up"]);
+    assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
+    assert_eq!(runs(), 1);
+
+    project.ok(&["restart", "service.once"]);
+    assert_eq!(runs(), 2);
+    let config = project.read("devenv.toml");
+    project.write(
+        "devenv.toml",
+        &config.replace("echo ran >>", "echo ran again >>"),
+    );
+    let up = project.ok(&["up"]);
+    assert!(up.stderr.contains("command.2 changed"), "{}", up.all());
+    assert_eq!(runs(), 3);
+}
+
+#[test]
+fn one_that_was_stopped_is_started_again_although_it_exited_with_0() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        r#"
+[service.polite]
+image = "IMAGE"
+command = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
+restart = "no"
+"#,
+    );
+    project.ok(&["up"]);
+    let id = project.instance("service.polite");
+    image::on_engine(move |engine| async move {
+        let stopped = engine
+            .stop_container(&id, None::<StopContainerOptions>)
+            .await;
+        stopped.expect("a stopped container");
+    });
+    assert_eq!(project.state("service.polite"), "exited (0)");
+    let up = project.ok(&["up"]);
+    assert!(up.stderr.contains("it exited with code 0"), "{}", up.all());
+    assert_eq!(project.state("service.polite"), "running");
 }

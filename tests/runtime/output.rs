@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use devenv::{
     runtime::{Exec, LogOptions, LogStream, Runs, Runtime, RuntimeError},
     sys::terminal::Stdio,
@@ -18,6 +20,7 @@ super::conformance! {
     exec_needs_something_that_runs,
     exited_resolves_with_the_code,
     exited_resolves_also_when_it_is_restarted,
+    exited_within_a_time_tells_an_end_from_none,
 }
 
 async fn logs_are_lines_of_both_streams(world: World) {
@@ -228,4 +231,28 @@ async fn exited_resolves_also_when_it_is_restarted(world: World) {
     spec.restart = devenv::config::Restart::UnlessStopped;
     world.start(&spec).await;
     assert_eq!(world.runtime.exited(&spec.step).await.unwrap(), 5);
+}
+
+async fn exited_within_a_time_tells_an_end_from_none(world: World) {
+    const LONG: Duration = Duration::from_secs(60);
+    let spec = world.script(
+        "app.hello",
+        "while ! test -e /tmp/go; do sleep 0.05; done; exit 42",
+    );
+    let step = &spec.step;
+    let error = world.runtime.exited_within(step, LONG).await.unwrap_err();
+    assert!(
+        matches!(error, RuntimeError::NotRunning { .. }),
+        "{error:?}"
+    );
+    world.start(&spec).await;
+    let within = world.runtime.exited_within(step, Duration::ZERO).await;
+    assert_eq!(within.unwrap(), None);
+    let (code, _) = tokio::join!(
+        world.runtime.exited_within(step, LONG),
+        world.sh("app.hello", "touch /tmp/go")
+    );
+    assert_eq!(code.unwrap(), Some(42));
+    let within = world.runtime.exited_within(step, Duration::ZERO).await;
+    assert_eq!(within.unwrap(), Some(42));
 }

@@ -11,7 +11,7 @@ use crate::config::{
     duration,
 };
 
-/// When something counts as ready. Without a probe: when it has started.
+/// When something counts as ready. Without a probe: when it has started and does not exit at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ready {
     pub probe: Option<Probe>,
@@ -37,7 +37,7 @@ pub enum Probe {
 const PROBES: [&str; 4] = ["http", "tcp", "exec", "log"];
 
 record! {
-    /// When it counts as ready: exactly one of `http`, `tcp`, `exec`, `log`. Without: when it has started.
+    /// When it counts as ready: exactly one of `http`, `tcp`, `exec`, `log`. Without: when it has started and does not exit at once.
     #[derive(Debug, Clone, Default)]
     pub struct ReadyKeys {
         /// Path that answers a GET with 2xx or 3xx, such as "/readyz".

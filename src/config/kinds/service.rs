@@ -47,7 +47,7 @@ words! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Restart {
-        /// Stays down when it exits.
+        /// Stays down when it exits. When that is right after its start, with 0 it has done what it was for.
         No = "no",
         OnFailure = "on-failure",
         /// Comes back by itself, also after a restart of the engine.

@@ -3,10 +3,10 @@
 //! The engine's events tell it, from the container's last start on: that misses nothing that happens between looking
 //! and listening. The engine's own `wait` does not do: it says 0 when a restart policy is quicker than its answer.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bollard::{
-    models::{ContainerState, EventMessage, RestartPolicyNameEnum},
+    models::{ContainerInspectResponse, ContainerState, EventMessage, RestartPolicyNameEnum},
     query_parameters::{EventsOptionsBuilder, WaitContainerOptionsBuilder},
 };
 use futures_util::{StreamExt, pin_mut};
@@ -17,19 +17,47 @@ use crate::{config::StepId, runtime::RuntimeError};
 
 impl Docker {
     pub(super) async fn wait_for_exit(&self, step: &StepId) -> Result<i64, RuntimeError> {
-        let action = || format!("wait for `{step}`");
+        let container = self.look(step).await?;
+        match ended(&container) {
+            Some(code) => Ok(code),
+            None => self.next_exit(step, container).await,
+        }
+    }
+
+    pub(super) async fn wait_for_early_exit(
+        &self,
+        step: &StepId,
+        time: Duration,
+    ) -> Result<Option<i64>, RuntimeError> {
+        let container = self.look(step).await?;
+        if let Some(code) = ended(&container) {
+            return Ok(Some(code));
+        }
+        tokio::select! {
+            biased;
+            code = self.next_exit(step, container) => return code.map(Some),
+            () = tokio::time::sleep(time) => {}
+        }
+        // While the engine is at work on an end it holds this answer back, though it has not told of the end yet.
+        Ok(ended(&self.look(step).await?))
+    }
+
+    async fn look(&self, step: &StepId) -> Result<ContainerInspectResponse, RuntimeError> {
         let name = self.container_name(step);
         let container = self.engine().client().inspect_container(&name, None).await;
-        let container = container.map_err(|error| match status(&error) {
+        container.map_err(|error| match status(&error) {
             Some(404) => RuntimeError::NotRunning { step: step.clone() },
-            _ => self.engine().fail(action(), error),
-        })?;
-        let state = container.state.unwrap_or_default();
-        let started = time(state.started_at.as_deref());
-        if started.is_some() && has_ended(&state) {
-            return Ok(state.exit_code.unwrap_or(-1));
-        }
-        let id = container.id.unwrap_or(name);
+            _ => self.engine().fail(waiting(step), error),
+        })
+    }
+
+    /// The end of the run that this look at the container has seen.
+    async fn next_exit(
+        &self,
+        step: &StepId,
+        container: ContainerInspectResponse,
+    ) -> Result<i64, RuntimeError> {
+        let id = container.id.unwrap_or_else(|| self.container_name(step));
         let policy = container.host_config.and_then(|host| host.restart_policy);
         let comes_back = policy.and_then(|policy| policy.name).is_some_and(|name| {
             !matches!(
@@ -43,7 +71,7 @@ impl Docker {
             ("event", vec!["die".to_owned(), "destroy".to_owned()]),
         ]);
         let mut options = EventsOptionsBuilder::default().filters(&filters);
-        if let Some(started) = started {
+        if let Some(started) = container.state.as_ref().and_then(started_at) {
             let nanos = started.subsec_nanosecond();
             options = options.since(&format!("{}.{nanos:09}", started.as_second()));
         }
@@ -58,10 +86,10 @@ impl Docker {
                 Ok(code)
             }
             Some(Ok(_)) => Err(RuntimeError::NotRunning { step: step.clone() }),
-            Some(Err(error)) => Err(self.engine().fail(action(), error)),
+            Some(Err(error)) => Err(self.engine().fail(waiting(step), error)),
             None => Err(self
                 .engine()
-                .gone(action(), "its stream of events has ended")),
+                .gone(waiting(step), "its stream of events has ended")),
         }
     }
 
@@ -77,14 +105,21 @@ impl Docker {
     }
 }
 
-/// Between two runs it has ended, though the engine counts it as running.
-fn has_ended(state: &ContainerState) -> bool {
-    state.running != Some(true) || state.restarting == Some(true)
+fn waiting(step: &StepId) -> String {
+    format!("wait for `{step}`")
+}
+
+/// With which code, when it has been started and does not run. Between two runs it has ended, though the engine counts it
+/// as running.
+fn ended(container: &ContainerInspectResponse) -> Option<i64> {
+    let state = container.state.as_ref()?;
+    let ended = state.running != Some(true) || state.restarting == Some(true);
+    (ended && started_at(state).is_some()).then(|| state.exit_code.unwrap_or(-1))
 }
 
 /// `None` for the engine's zero time: it never happened.
-fn time(text: Option<&str>) -> Option<Timestamp> {
-    let time: Timestamp = text?.parse().ok()?;
+fn started_at(state: &ContainerState) -> Option<Timestamp> {
+    let time: Timestamp = state.started_at.as_deref()?.parse().ok()?;
     (time > Timestamp::UNIX_EPOCH).then_some(time)
 }
 

@@ -21,6 +21,7 @@ mod volume;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bollard::models::ContainerSummary;
@@ -172,6 +173,14 @@ impl Runtime for Docker {
 
     async fn exited(&self, step: &StepId) -> Result<i64, RuntimeError> {
         self.wait_for_exit(step).await
+    }
+
+    async fn exited_within(
+        &self,
+        step: &StepId,
+        time: Duration,
+    ) -> Result<Option<i64>, RuntimeError> {
+        self.wait_for_early_exit(step, time).await
     }
 
     async fn one_shot(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError> {
