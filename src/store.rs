@@ -1,8 +1,9 @@
-//! State under `.devenv/`: records of finished steps, sticky ports, the run lock, run logs.
+//! State under `.devenv/`: records of finished steps, sticky ports, digests of secrets, the run lock, run logs.
 //!
 //! A cache of the truth: deleting it loses no data, and the next run converges.
 
 mod run_log;
+mod secrets;
 
 use std::{
     collections::BTreeMap,
@@ -41,12 +42,20 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    #[error("cannot get random bytes from the system")]
+    Random {
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl Explain for StoreError {
     fn explain(&self) -> Fault {
         let fault = Fault::from_error(self).class(FaultClass::Environment);
-        let (StoreError::Write { source, .. } | StoreError::Lock { source, .. }) = self;
+        let source = match self {
+            StoreError::Write { source, .. } | StoreError::Lock { source, .. } => source,
+            StoreError::Random { .. } => return fault,
+        };
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 fault.help("free some disk space and run the command again")

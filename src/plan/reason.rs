@@ -17,6 +17,8 @@ pub enum Reason {
     Output { path: String, state: String },
     /// Something it runs is not in the wanted state: stopped, exited with 1, unhealthy.
     State { what: String },
+    /// A secret has another value than when it was started.
+    Secret { name: String },
     /// A step it takes its input from will run first.
     Upstream { step: StepId },
     /// Work that is waiting: a migration to apply, a tool to install.
@@ -60,6 +62,7 @@ impl fmt::Display for Reason {
             }
             Reason::Output { path, state } => write!(f, "`{path}` {state}"),
             Reason::State { what } => f.write_str(what),
+            Reason::Secret { name } => write!(f, "secret `{name}` changed"),
             Reason::Upstream { step } => write!(f, "`{step}` runs first"),
             Reason::Pending { what } => f.write_str(what),
             Reason::Orphan => f.write_str("no longer in devenv.toml"),

@@ -179,6 +179,7 @@ fn why(ran: Option<&Running>) -> String {
         Reason::Field { .. }
         | Reason::Output { .. }
         | Reason::State { .. }
+        | Reason::Secret { .. }
         | Reason::Upstream { .. }
         | Reason::Orphan
         | Reason::Unknown { .. } => true,

@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
     let known = cx.known_inputs();
-    cx.verdict(&known, app(cx).service.ready.as_ref()).await
+    cx.verdict(&known, &app(cx).service).await
 }
 
 pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Result<Acted, Fault> {

@@ -109,13 +109,7 @@ impl Cx<'_> {
         image: String,
         inputs: Inputs,
     ) -> Result<Spec, Fault> {
-        let templates: Vec<&Template> = service
-            .env
-            .values()
-            .chain(service.entrypoint.iter().flatten())
-            .chain(service.command.iter().flatten())
-            .collect();
-        let secrets = self.template_secrets(templates).await?;
+        let secrets = self.template_secrets(templates(service)).await?;
         let text = |template: &Template| {
             address::resolve(template, self.config(), &Viewpoint::Container, &secrets)
         };
@@ -294,18 +288,24 @@ impl Cx<'_> {
     }
 
     /// Turns a running container's readiness into the verdict.
-    pub(super) async fn verdict(
-        &self,
-        known: &Known,
-        ready: Option<&Ready>,
-    ) -> Result<Verdict, Fault> {
+    pub(super) async fn verdict(&self, known: &Known, service: &Service) -> Result<Verdict, Fault> {
         let instance = self.instance().await?;
+        let mut changed = match instance {
+            Some(_) => self.changed_secrets(service),
+            None => Vec::new(),
+        };
         match judge(instance.as_ref(), known) {
+            found if !changed.is_empty() => {
+                if let Found::Differs(_, reasons) = found {
+                    changed.extend(reasons);
+                }
+                Ok(Verdict::act(Action::Recreate, changed))
+            }
             Found::Differs(Action::Start, _) if self.has_ended(instance.as_ref(), known) => {
                 Ok(Verdict::Keep(Output::default()))
             }
             Found::Differs(action, reasons) => Ok(Verdict::act(action, reasons)),
-            Found::Running(instance) if self.is_ready(ready, instance).await? => {
+            Found::Running(instance) if self.is_ready(service.ready.as_ref(), instance).await? => {
                 Ok(Verdict::Keep(output(&instance.ports)))
             }
             Found::Running(_) => Ok(Verdict::act(
@@ -328,6 +328,15 @@ impl Cx<'_> {
                 .record(self.id())
                 .is_some_and(|record| record.inputs == known.inputs)
     }
+}
+
+/// All texts of a service that may hold references.
+pub(super) fn templates(service: &Service) -> impl Iterator<Item = &Template> {
+    service
+        .env
+        .values()
+        .chain(service.entrypoint.iter().flatten())
+        .chain(service.command.iter().flatten())
 }
 
 /// The wanted port is part of the key: when the file wants another one, the old choice is forgotten.

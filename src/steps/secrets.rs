@@ -1,14 +1,16 @@
-//! Reads `[secret.*]` values when a step uses them, and has them masked from then on.
+//! Reads `[secret.*]` values when a step uses them, and has them masked from then on. Sees whether one has changed since.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     path::Path,
 };
 
+use super::{Cx, container::templates};
 use crate::{
-    config::{self, Config, KeyPath, SecretSource, Template},
-    event::{Events, Fault, FaultClass},
+    config::{self, Config, KeyPath, Part, SecretSource, Service, StepKind, Template},
+    event::{Events, Explain, Fault, FaultClass},
+    plan::Reason,
     sys::process::Spawn,
 };
 
@@ -54,8 +56,7 @@ async fn read_one(name: &str, config: &Config, root: &Path) -> Result<String, Fa
                 "set it in the shell or in `.env`",
             )
         }),
-        SecretSource::File(path) => fs::read_to_string(root.join(path))
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+        SecretSource::File(path) => read_file(root, path)
             .map_err(|error| fail(format!("`{path}`: {error}"), "create the file")),
         SecretSource::Command(command) => {
             let mut spawn = Spawn::new(command.argv());
@@ -76,5 +77,59 @@ async fn read_one(name: &str, config: &Config, root: &Path) -> Result<String, Fa
             let text = String::from_utf8_lossy(&output.stdout);
             Ok(text.trim_end_matches(['\r', '\n']).to_owned())
         }
+    }
+}
+
+fn read_file(root: &Path, path: &str) -> io::Result<String> {
+    let text = fs::read_to_string(root.join(path))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+impl Cx<'_> {
+    /// Values of the secrets that a service or app gets, as far as a look tells them: a command is not run for that, and what
+    /// is missing now is for the start to complain about.
+    pub(super) fn observed_secrets(&self, service: &Service) -> BTreeMap<String, String> {
+        let root = &self.steps.root;
+        let names = self.secrets_of(service);
+        let values = names.into_iter().filter_map(|name| {
+            let value = match &self.config().secret.get(&name)?.source {
+                SecretSource::Env(variable) => config::variable(root, variable)?,
+                SecretSource::File(path) => read_file(root, path).ok()?,
+                SecretSource::Command(_) => return None,
+            };
+            Some((name, value))
+        });
+        values.collect()
+    }
+
+    /// One reason for each secret that has another value than at its last start.
+    pub(super) fn changed_secrets(&self, service: &Service) -> Vec<Reason> {
+        let now = self.observed_secrets(service);
+        let changed = self.steps.store.changed_secrets(self.id(), &now);
+        let reason = |name| Reason::Secret { name };
+        changed.into_iter().map(reason).collect()
+    }
+
+    pub(super) fn remember_secrets(&self, values: &BTreeMap<String, String>) -> Result<(), Fault> {
+        self.steps
+            .store
+            .save_secrets(self.id(), values)
+            .map_err(|error| error.explain())
+    }
+
+    /// Names of the secrets whose values end up in its environment or command line, also as a database's password.
+    fn secrets_of(&self, service: &Service) -> BTreeSet<String> {
+        let mut all = names(templates(service));
+        let parts = templates(service).flat_map(|template| &template.parts);
+        for part in parts {
+            if let Part::Field { step, field } = part
+                && step.kind == StepKind::Postgres
+                && matches!(field.as_str(), "url" | "password")
+                && let Some(postgres) = self.config().postgres.get(&step.name)
+            {
+                all.extend(names([&postgres.password]));
+            }
+        }
+        all
     }
 }

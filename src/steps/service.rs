@@ -9,13 +9,13 @@ use super::{
 use crate::{
     config::Service,
     event::{Explain, Fault},
-    plan::{Acted, Action, Decision, Output, Verdict, image_step},
+    plan::{Acted, Action, Decision, Output, Reason, Verdict, image_step},
     runtime::{Runtime, Spec, Started},
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
     let known = cx.known_inputs();
-    cx.verdict(&known, service(cx).ready.as_ref()).await
+    cx.verdict(&known, service(cx)).await
 }
 
 pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Result<Acted, Fault> {
@@ -34,10 +34,15 @@ pub(super) async fn run(
     slot: impl Send,
 ) -> Result<Acted, Fault> {
     let inputs = cx.known_inputs().inputs;
+    // Looked at first: should one change just now, the next run sees that.
+    let secrets = cx.observed_secrets(service);
     let spec = cx.service_spec(service, image, inputs.clone()).await?;
     cx.forget()?;
     let started = start(cx, &spec, decision).await?;
     cx.settle_ports(&service.ports, &started)?;
+    if makes_a_new_one(decision) {
+        cx.remember_secrets(&secrets)?;
+    }
     drop(slot);
     match cx.wait_ready(service, &started.ports).await? {
         Settled::Runs => Ok(Acted {
@@ -58,7 +63,7 @@ pub(super) async fn run(
 pub(super) async fn start(cx: &Cx<'_>, spec: &Spec, decision: &Decision) -> Result<Started, Fault> {
     let runtime = cx.steps.runtime()?;
     let work = async {
-        if decision.action == Action::Restart {
+        if decision.action == Action::Restart || has_another_secret(decision) {
             runtime.remove(&spec.step).await?;
         }
         runtime.start(spec).await
@@ -67,6 +72,18 @@ pub(super) async fn start(cx: &Cx<'_>, spec: &Spec, decision: &Decision) -> Resu
         started = work => started.map_err(|error| error.explain()),
         () = cx.cancel.cancelled() => Err(super::cancelled(cx)),
     }
+}
+
+/// The runtime compares inputs, which do not hold a secret's value: it would keep what runs.
+fn has_another_secret(decision: &Decision) -> bool {
+    let mut reasons = decision.reasons.iter();
+    reasons.any(|reason| matches!(reason, Reason::Secret { .. }))
+}
+
+/// What is only started again keeps the environment it was made with.
+fn makes_a_new_one(decision: &Decision) -> bool {
+    let mut reasons = decision.reasons.iter();
+    decision.action != Action::Start || reasons.any(|reason| matches!(reason, Reason::New { .. }))
 }
 
 fn summary(decision: &Decision, started: &Started) -> String {

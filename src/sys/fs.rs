@@ -8,11 +8,20 @@ use std::{
 
 /// Writes the whole file or nothing: a temporary file beside it, then a rename. Creates missing folders.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, 0o644)
+}
+
+/// As [`write_atomic`], for nobody but its owner to read.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, 0o600)
+}
+
+fn write_with(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
     let mut temp = tempfile::Builder::new()
         .prefix(".devenv-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
         .tempfile_in(dir)?;
     temp.write_all(bytes)?;
     temp.persist(path).map_err(|error| error.error)?;

@@ -7,4 +7,5 @@ pub mod net;
 pub mod paths;
 pub mod platform;
 pub mod process;
+pub mod random;
 pub mod terminal;

@@ -15,6 +15,7 @@ mod outside;
 mod plan;
 mod ports;
 mod postgres;
+mod secrets;
 mod services;
 mod side_by_side;
 mod tasks;

@@ -20,7 +20,7 @@ pub enum SecretSource {
     Env(String),
     /// A file, relative to the project; a trailing newline is dropped.
     File(String),
-    /// The standard output of a command; a trailing newline is dropped.
+    /// The standard output of a command; a trailing newline is dropped. It is run when something starts, not to see whether it has changed: `devenv restart` takes that up.
     Command(Command),
 }
 
@@ -34,7 +34,7 @@ record! {
         pub env: Option<String> as Option<Text<EnvName>>,
         /// A file, relative to the project; a trailing newline is dropped.
         pub file: Option<String> as Option<Text<NotEmpty>>,
-        /// The standard output of a command; a trailing newline is dropped.
+        /// The standard output of a command; a trailing newline is dropped. It is run when something starts, not to see whether it has changed: `devenv restart` takes that up.
         pub command: Option<Command>,
     }
 }

@@ -1,0 +1,178 @@
+//! A secret that changes replaces what was started with the old value, and shows nowhere.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::mpsc};
+
+use bollard::query_parameters::KillContainerOptions;
+
+use super::{postgres::full_project, web_app};
+use crate::support::{Project, Ran, engine, image};
+
+const VARIABLE: &str = "DEVENV_TEST_TOKEN";
+
+/// Runs it with the secret's variable set to this.
+#[track_caller]
+fn with(project: &Project, value: &str, args: &[&str]) -> Ran {
+    let mut command = project.command(args);
+    let output = command.env(VARIABLE, value).output().expect("devenv runs");
+    let ran = Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    ran
+}
+
+/// The value inside the app.
+fn token(project: &Project) -> String {
+    let echo = ["exec", "app.web", "--", "sh", "-c", "echo $TOKEN"];
+    project.ok(&echo).stdout.trim().to_owned()
+}
+
+/// Every file under `.devenv` in one text, and the labels of the app's container.
+fn kept(project: &Project) -> String {
+    fn walk(dir: &Path, into: &mut String) {
+        for entry in fs::read_dir(dir).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, into);
+            } else {
+                let bytes = fs::read(&path).expect("a readable file");
+                *into += &String::from_utf8_lossy(&bytes);
+            }
+        }
+    }
+    let mut text = String::new();
+    walk(&project.join(".devenv"), &mut text);
+    let id = project.instance("app.web");
+    let (send, labels) = mpsc::channel();
+    image::on_engine(move |engine| async move {
+        let container = engine.inspect_container(&id, None).await;
+        let config = container.expect("a container").config.expect("a config");
+        let labels: BTreeMap<_, _> = config.labels.unwrap_or_default().into_iter().collect();
+        send.send(format!("{labels:?}")).expect("a listener");
+    });
+    text + &labels.recv().expect("labels")
+}
+
+fn project_with(base: &image::BusyboxImage, secret: &str) -> Project {
+    web_app(
+        base,
+        &format!("env = {{ TOKEN = \"${{secret.token}}\" }}\n\n[secret.token]\n{secret}\n"),
+    )
+}
+
+#[test]
+fn one_of_the_environment_that_changes_replaces_the_app_and_shows_nowhere() {
+    let base = image::busybox();
+    let project = project_with(&base, &format!("env = \"{VARIABLE}\""));
+    let mut shown = with(&project, "first-token", &["up", "--verbose"]).all();
+    let again = with(&project, "first-token", &["up"]);
+    assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
+    // A shell that does not have it is no reason to replace anything.
+    let without = project.ok(&["plan"]);
+    assert!(without.stdout.contains("No changes"), "{}", without.all());
+
+    let before = project.files();
+    let plan = with(&project, "second-token", &["plan"]);
+    assert!(plan.stdout.contains("recreate"), "{}", plan.all());
+    assert!(
+        plan.stdout.contains("secret `token` changed"),
+        "{}",
+        plan.all()
+    );
+    assert_eq!(project.files(), before, "a plan changes nothing");
+    assert_eq!(token(&project), "first-token");
+
+    let up = with(&project, "second-token", &["up", "--output", "json"]);
+    assert_eq!(token(&project), "second-token");
+    let again = with(&project, "second-token", &["up"]);
+    assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
+    shown += &(plan.all() + &up.all() + &kept(&project));
+    for value in ["first-token", "second-token"] {
+        assert!(!shown.contains(value), "{shown}");
+        let plain = devenv::plan::Digest::of(value);
+        assert!(!shown.contains(plain.short()), "{shown}");
+    }
+}
+
+#[test]
+fn one_of_a_file_or_of_dot_env_is_seen_also_while_the_app_is_stopped() {
+    let base = image::busybox();
+    for (secret, file, before) in [
+        ("file = \"token.txt\"", "token.txt", ""),
+        (
+            "env = \"DEVENV_TEST_OF_FILE\"",
+            ".env",
+            "DEVENV_TEST_OF_FILE=",
+        ),
+    ] {
+        let project = project_with(&base, secret);
+        project.write(file, &format!("{before}first-token\n"));
+        project.ok(&["up"]);
+        let killed = project.instance("app.web");
+        let id = killed.clone();
+        image::on_engine(move |engine| async move {
+            let killed = engine.kill_container(&id, None::<KillContainerOptions>);
+            killed.await.expect("a killed container");
+        });
+        engine::wait_for_end(&killed);
+        project.write(file, &format!("{before}second-token\n"));
+        let up = project.ok(&["up"]);
+        assert!(
+            up.stderr.contains("recreate: secret `token` changed"),
+            "{}",
+            up.all()
+        );
+        assert_eq!(token(&project), "second-token");
+
+        // Not known any more: no reason to replace what runs.
+        fs::remove_dir_all(project.join(".devenv")).unwrap();
+        project.write(file, &format!("{before}third-token\n"));
+        let plan = project.ok(&["plan"]);
+        assert!(!plan.stdout.contains("secret"), "{}", plan.all());
+    }
+}
+
+#[test]
+fn the_command_of_one_is_run_by_no_plan_and_by_no_up_with_nothing_to_do() {
+    let base = image::busybox();
+    let project = project_with(&base, "command = \"echo ran >> ran.txt; echo a-token\"");
+    let runs = || project.read("ran.txt").lines().count();
+    project.ok(&["up"]);
+    assert_eq!((runs(), token(&project).as_str()), (1, "a-token"));
+    project.ok(&["plan"]);
+    project.ok(&["up"]);
+    assert_eq!(runs(), 1);
+    project.ok(&["restart", "app.web"]);
+    assert_eq!(runs(), 2);
+}
+
+#[test]
+fn one_that_is_the_password_of_a_database_replaces_who_has_its_address() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    let config = project
+        .read("devenv.toml")
+        .replace("port = 15432", "port = 15432\npassword = \"${secret.db}\"")
+        + "\n[secret.db]\nfile = \"password.txt\"\n\n[service.side]\nimage = \"IMAGE\"\ncommand = [\"sleep\", \"600\"]\nenv = { HOST = \"${postgres.db.host}\" }\nstop_grace = \"0s\"\n";
+    let config = config.replace("IMAGE", &images.base.reference);
+    project.write("devenv.toml", &config);
+    project.write("password.txt", "first-password\n");
+    project.ok(&["up"]);
+    let side = project.instance("service.side");
+    project.write("password.txt", "second-password\n");
+    let up = project.ok(&["up"]);
+    assert!(
+        up.stderr.contains("recreate: secret `db` changed"),
+        "{}",
+        up.all()
+    );
+    for value in ["first-password", "second-password"] {
+        assert!(!up.all().contains(value), "{}", up.all());
+    }
+    assert_eq!(project.sql("select 1"), "1");
+    assert_eq!(project.instance("service.side"), side, "it has no password");
+    let again = project.ok(&["up"]);
+    assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
+}
