@@ -11,9 +11,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{StepId, StepKind, ToolSource},
+    config::{Config, StepId, StepKind, ToolSource},
     event::{Explain, Fault, FaultClass},
-    plan::Digest,
+    plan::{Digest, image_step},
     sys::fs,
 };
 
@@ -138,13 +138,17 @@ impl Explain for LockError {
 }
 
 impl Lock {
-    /// What it pins, by step: part of each step's definition.
-    pub fn pins(&self) -> BTreeMap<StepId, String> {
+    /// What it pins, by step: part of each step's definition. Rows of tools go by name, those of images by reference.
+    pub fn pins(&self, config: &Config) -> BTreeMap<StepId, String> {
         let tools = self.tools.iter().map(|(name, row)| {
             let id = StepId::new(StepKind::Toolchain, name);
             (id, row.digest().short().to_owned())
         });
-        tools.collect()
+        let images = self.images.iter().map(|(reference, row)| {
+            let pin = format!("{}@{}", row.reference, row.digest);
+            (image_step(config, reference), pin)
+        });
+        tools.chain(images).collect()
     }
 
     /// The lock of the project at `root`; empty when there is no file.
@@ -239,6 +243,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::plan::Plan;
 
     fn sample() -> Lock {
         let mut http = ToolRow::new(ToolSource::Http);
@@ -333,6 +338,47 @@ mod tests {
         // A merge left its marks.
         let merged = check("version = 1\n<<<<<<< HEAD\n");
         assert!(merged.contains("line: 2"), "{merged}");
+    }
+
+    #[test]
+    fn another_pin_is_another_plan_and_the_field_that_differs_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "[project]\nname = \"x\"\n[image.base]\nref = \"postgres:15\"\n[postgres.db]\nversion = \"15\"\nimage = \"postgres:15\"\n[service.cache]\nimage = \"redis:7\"\n";
+        std::fs::write(dir.path().join(crate::config::FILE), text).unwrap();
+        let config = crate::config::load(dir.path()).unwrap();
+        let plan = |digests: [&str; 3]| {
+            let mut lock = Lock::default();
+            for (reference, digest) in ["postgres:15", "redis:7", "unused"].iter().zip(digests) {
+                let row = ImageRow {
+                    reference: (*reference).into(),
+                    digest: digest.into(),
+                };
+                lock.images.insert(row.reference.clone(), row);
+            }
+            Plan::build(&config, &lock.pins(&config))
+        };
+        let old = plan(["sha256:a", "sha256:b", "sha256:c"]);
+        for (digests, differs) in [
+            (["sha256:a", "sha256:b", "sha256:d"], ""),
+            (
+                ["sha256:1", "sha256:b", "sha256:c"],
+                "image.base lock changed: `postgres:15@sha256:a` → `postgres:15@sha256:1`",
+            ),
+            (
+                ["sha256:a", "sha256:2", "sha256:c"],
+                "image.redis:7 lock changed: `redis:7@sha256:b` → `redis:7@sha256:2`",
+            ),
+        ] {
+            let new = plan(digests);
+            assert_eq!(new.hash == old.hash, differs.is_empty(), "{digests:?}");
+            let mut changes = Vec::new();
+            for (id, step) in &new.steps {
+                for reason in step.definition.changes_since(&old.steps[id].definition) {
+                    changes.push(format!("{id} {reason}"));
+                }
+            }
+            assert_eq!(changes.join("\n"), differs);
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Context {
         }
         let config = self.config()?;
         let lock = self.lock()?;
-        let plan = Arc::new(Plan::build(&config, &lock.pins()));
+        let plan = Arc::new(Plan::build(&config, &lock.pins(&config)));
         Ok(self.plan.get_or_init(|| plan).clone())
     }
 

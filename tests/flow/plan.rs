@@ -40,6 +40,22 @@ fn is_the_same_hash_in_another_folder() {
     let (one, two) = (web_app(&base, ""), web_app(&base, ""));
     let hash = |project: &crate::support::Project| project.ok(&["plan", "--hash"]).stdout;
     assert_eq!(hash(&one), hash(&two));
+    let lock = |digit: &str| {
+        let digest = digit.repeat(64);
+        let reference = &base.reference;
+        format!(
+            "version = 1\n\n[image.\"{reference}\"]\nreference = \"{reference}\"\ndigest = \"sha256:{digest}\"\n"
+        )
+    };
+    for project in [&one, &two] {
+        let unlocked = hash(project);
+        project.write("devenv.lock", &lock("1"));
+        assert_ne!(hash(project), unlocked);
+    }
+    assert_eq!(hash(&one), hash(&two));
+    two.write("devenv.lock", &lock("2"));
+    assert_ne!(hash(&one), hash(&two));
+    two.write("devenv.lock", &lock("1"));
     let config = two.read("devenv.toml").replace("18080", "18081");
     two.write("devenv.toml", &config);
     assert_ne!(hash(&one), hash(&two));
