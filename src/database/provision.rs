@@ -3,6 +3,8 @@
 //! Every step can be repeated, so a kill at any point is repaired by the next call, and changed settings are carried over. The
 //! superuser's password comes first: once the app's login works, no password of the cache is left in the server.
 
+mod superuser;
+
 use std::time::Duration;
 
 use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
@@ -12,10 +14,11 @@ use super::{
     Target,
     connect::{quote_ident, quote_literal},
     history::server_message,
-    pgdata::{self, SOCKET_DIR, SPARE_DATABASE},
+    pgdata::{self, SOCKET_DIR},
     ready::{NotReady, Reason, repeat},
 };
 use crate::event::{Explain, Fault};
+use superuser::{Password, Run};
 
 const SUPERUSER: &str = "postgres";
 const APPLICATION: &str = "devenv provision";
@@ -228,7 +231,7 @@ async fn provision_as_superuser(
         database: "postgres".into(),
         ..wanted.app.clone()
     };
-    let (client, password) = superuser(&server, bootstrap, timeout, cancel).await?;
+    let (client, password) = superuser::log_in(&server, bootstrap, timeout, cancel).await?;
     let run = Run {
         client,
         server: &server,
@@ -270,135 +273,6 @@ async fn provision_as_superuser(
         &format!("select pg_catalog.pg_advisory_unlock({LOCK})"),
     )
     .await
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Password {
-    Project,
-    Bootstrap,
-}
-
-async fn superuser(
-    server: &Target,
-    bootstrap: Option<Bootstrap<'_>>,
-    timeout: Duration,
-    cancel: &CancellationToken,
-) -> Result<(Client, Password), ProvisionError> {
-    let is_new = bootstrap.is_some_and(|bootstrap| bootstrap.is_new);
-    if !is_new && let Ok(client) = login(server, timeout, cancel).await? {
-        return Ok((client, Password::Project));
-    }
-    if let Some(bootstrap) = bootstrap {
-        let server = Target {
-            password: bootstrap.password.into(),
-            ..server.clone()
-        };
-        if let Ok(client) = login(&server, timeout, cancel).await? {
-            return Ok((client, Password::Bootstrap));
-        }
-        // Another run may have replaced it between the two attempts.
-    }
-    if let Ok(client) = login(server, timeout, cancel).await? {
-        return Ok((client, Password::Project));
-    }
-    Err(ProvisionError::Locked {
-        server: server.clone(),
-    })
-}
-
-/// A superuser's session.
-struct Run<'a> {
-    client: Client,
-    server: &'a Target,
-}
-
-impl Run<'_> {
-    async fn sql(&self, action: &str, sql: &str) -> Result<(), ProvisionError> {
-        self.client
-            .batch_execute(sql)
-            .await
-            .map_err(|source| self.error(action, source))
-    }
-
-    async fn first(&self, action: &str, query: &str) -> Result<Option<String>, ProvisionError> {
-        first(&self.client, query)
-            .await
-            .map_err(|source| self.error(action, source))
-    }
-
-    fn error(&self, action: &str, source: tokio_postgres::Error) -> ProvisionError {
-        ProvisionError::Sql {
-            action: action.to_owned(),
-            server: self.server.clone(),
-            source,
-        }
-    }
-
-    /// The app's role may log in and make databases (test suites do), and nothing more.
-    async fn role(&self, app: &Target) -> Result<(), ProvisionError> {
-        if app.user == SUPERUSER {
-            return Ok(());
-        }
-        let action = format!("create role `{}`", app.user);
-        let query = format!(
-            "select 1 from pg_catalog.pg_roles where rolname = {}",
-            quote_literal(&app.user)
-        );
-        let verb = match self.first(&action, &query).await? {
-            Some(_) => "alter",
-            None => "create",
-        };
-        let sql = format!(
-            "{verb} role {} login createdb password {}",
-            quote_ident(&app.user),
-            quote_literal(&app.password)
-        );
-        self.sql(&action, &sql).await
-    }
-
-    async fn database(&self, app: &Target) -> Result<(), ProvisionError> {
-        let action = format!("create database `{}`", app.database);
-        let exists = async |name: &str| {
-            let query = format!(
-                "select 1 from pg_catalog.pg_database where datname = {}",
-                quote_literal(name)
-            );
-            let found = self.first(&action, &query).await?;
-            Ok::<_, ProvisionError>(found.is_some())
-        };
-        let (database, user) = (quote_ident(&app.database), quote_ident(&app.user));
-        let spare = quote_ident(SPARE_DATABASE);
-        let sql = match (exists(&app.database).await?, exists(SPARE_DATABASE).await?) {
-            (true, false) => return Ok(()),
-            (true, true) => format!("drop database {spare}"),
-            // Its owner is set from inside.
-            (false, true) => format!("alter database {spare} rename to {database}"),
-            (false, false) => format!("create database {database} owner {user}"),
-        };
-        self.sql(&action, &sql).await
-    }
-
-    /// In the app's database: after a change of `user`, the new role takes over what the old one owned.
-    async fn owner(&self, app: &Target) -> Result<(), ProvisionError> {
-        let action = format!("give database `{}` to role `{}`", app.database, app.user);
-        let query = "select pg_catalog.pg_get_userbyid(datdba) from pg_catalog.pg_database \
-                     where datname = pg_catalog.current_database()";
-        let owner = self.first(&action, query).await?.unwrap_or_default();
-        if owner == app.user {
-            return Ok(());
-        }
-        let user = quote_ident(&app.user);
-        if owner != SUPERUSER {
-            let reassign = format!("reassign owned by {} to {user}", quote_ident(&owner));
-            self.sql(&action, &reassign).await?;
-        }
-        let database = quote_ident(&app.database);
-        self.sql(
-            &action,
-            &format!("alter database {database} owner to {user}"),
-        )
-        .await
-    }
 }
 
 /// The first field of the answer.

@@ -1,6 +1,9 @@
-use std::os::unix::fs::PermissionsExt;
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 
-use super::*;
+use super::{
+    cache::{FILES, KEEP, split},
+    *,
+};
 
 /// The archive of a folder with these files; a name that ends in a slash is a folder's.
 fn archive(names: &[&str]) -> Vec<u8> {

@@ -1,0 +1,121 @@
+//! What runs in containers: the making of a data directory, and the start of a server on one. Text for `/bin/sh`.
+
+use std::collections::BTreeMap;
+
+use super::{ARCHIVES, BOOTSTRAP_ENV, MOUNT, PGDATA, SOCKET_DIR, SPARE_DATABASE, USER};
+
+/// A script for `/bin/sh -c` in a container of the image, as root or [`USER`]: leaves a data directory at [`PGDATA`].
+/// Wants the variable [`BOOTSTRAP_ENV`].
+pub fn init_script(version: &str, initdb: &[String]) -> String {
+    script(PGDATA, version, initdb)
+}
+
+pub(in crate::database) fn script(data: &str, version: &str, initdb: &[String]) -> String {
+    let extra: String = initdb
+        .iter()
+        .map(|arg| format!(" {}", quote(arg)))
+        .collect();
+    format!(
+        r#"set -eu
+umask 077
+{path}
+if ! command -v tar >/dev/null; then
+  echo "the image has no tar, which is to unpack the prepared data directory" >&2
+  exit 1
+fi
+data={data}
+password=$(mktemp)
+printf '%s\n' "${BOOTSTRAP_ENV}" >"$password"
+as_postgres() {{ "$@"; }}
+if [ "$(id -u)" = 0 ]; then
+  mkdir -p "$data"
+  chown -R {USER} "$data" "$password"
+  chmod 755 "${{data%/*}}"
+  as_postgres() {{ {drop_root} }}
+fi
+# The official image says which locale it was built for.
+as_postgres initdb --pgdata="$data" --no-sync --wal-segsize=1 --username=postgres --pwfile="$password" \
+  --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale="${{LANG:-C.UTF-8}}"{extra} </dev/null
+rm -f "$password"
+printf 'create database {SPARE_DATABASE}\n' | as_postgres postgres --single -D "$data" -c fsync=off postgres >/dev/null
+printf 'host all all all scram-sha-256\n' >>"$data/pg_hba.conf"
+"#,
+        path = path(version),
+        data = quote(data),
+        drop_root = drop_root(""),
+    )
+}
+
+/// The command of the server's container: Postgres on [`PGDATA`], as process 1.
+///
+/// An empty volume gets the data directory of [`ARCHIVES`] first, by a rename: killed anywhere, the next start finds all of it or none.
+pub fn server_command(version: &str, settings: &BTreeMap<String, String>) -> Vec<String> {
+    let script = format!(
+        r#"{path}
+data={data}
+new={mount}/.new
+unpack() {{
+  rm -rf "$new" && mkdir "$new" && tar -xf {ARCHIVES}/0.tar -C "$new" || return
+  unpacking=
+  for part in {ARCHIVES}/[1-9]*.tar; do
+    tar -xf "$part" -C "$new" &
+    unpacking="$unpacking $!"
+  done
+  for tar in $unpacking; do wait "$tar" || return; done
+  chmod 755 {mount} && mv "$new/data" "$data" && rm -rf "$new"
+}}
+if [ -d {ARCHIVES} ]; then
+  if [ ! -e "$data" ] || rmdir "$data" 2>/dev/null; then
+    unpack || exit 1
+  fi
+  rm -rf {ARCHIVES}
+fi
+if [ ! -s "$data/PG_VERSION" ]; then
+  echo "$data holds something that is no data directory of Postgres; \`devenv down --volumes\` removes it" >&2
+  exit 1
+fi
+if [ "$(id -u)" = 0 ]; then {drop_root} fi
+exec postgres "$@"
+"#,
+        path = path(version),
+        mount = quote(MOUNT),
+        data = quote(PGDATA),
+        drop_root = drop_root("exec ").replace("\"$@\"", "postgres \"$@\""),
+    );
+    let mut argv: Vec<String> = ["/bin/sh", "-c", &script, "postgres", "-D", PGDATA]
+        .map(Into::into)
+        .into();
+    let own = [
+        ("listen_addresses", "*"),
+        ("unix_socket_directories", SOCKET_DIR),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut all = BTreeMap::from(own);
+    all.extend(settings.clone());
+    for (name, value) in all {
+        argv.extend(["-c".to_owned(), format!("{name}={value}")]);
+    }
+    argv
+}
+
+/// Postgres' programs are on PATH in the official image, in a folder of their version in Debian's packages.
+pub(in crate::database) fn path(version: &str) -> String {
+    format!(
+        "PATH=$PATH:{}",
+        quote(&format!("/usr/lib/postgresql/{version}/bin"))
+    )
+}
+
+/// Runs `"$@"` as [`USER`] with what the image has: gosu or su-exec (official), setpriv (Debian), su.
+fn drop_root(exec: &str) -> String {
+    format!(
+        "if command -v gosu >/dev/null; then {exec}gosu {USER} \"$@\"; \
+         elif command -v su-exec >/dev/null; then {exec}su-exec {USER} \"$@\"; \
+         else {exec}setpriv --reuid={USER} --regid={USER} --init-groups -- \"$@\"; fi;"
+    )
+}
+
+/// One word for a POSIX shell.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
