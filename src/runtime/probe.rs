@@ -29,10 +29,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// A try over the network that takes longer counts as failed.
 const TRY: Duration = Duration::from_secs(5);
 
-/// An engine's port forwarder accepts before the service listens, and hangs up when it cannot reach it.
-/// A connection that stays open this long is the service's own.
-const HANG_UP: Duration = Duration::from_millis(100);
-
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     #[error("`{step}` was not ready after {}", duration::format(*after))]
@@ -142,7 +138,7 @@ async fn until_ready(
         let begun = Instant::now();
         let seen = match &target.probe {
             Probe::Http { path, port: name } => http(&target.host, port(name)?, path).await,
-            Probe::Tcp { port: name } => tcp(&target.host, port(name)?).await,
+            Probe::Tcp { port: name } => tcp(&target.host, port(name)?, target.stays_open).await,
             Probe::Exec { command } => exec(runtime, &target.step, command, last).await?,
             Probe::Log { text } => log(runtime, &target.step, text, last).await?,
         };
@@ -210,11 +206,11 @@ async fn get(host: &str, port: u16, path: &str) -> Result<StatusCode, String> {
     answer.map(|answer| answer.status()).map_err(closed)
 }
 
-async fn tcp(host: &str, port: u16) -> Seen {
+async fn tcp(host: &str, port: u16, stays_open: Duration) -> Seen {
     let mut stream = timeout(TRY, connect(host, port))
         .await
         .map_err(|_| format!("no connection within {}", duration::format(TRY)))??;
-    match timeout(HANG_UP, stream.read(&mut [0])).await {
+    match timeout(stays_open, stream.read(&mut [0])).await {
         Err(_) | Ok(Ok(1..)) => Ok(()),
         Ok(Ok(0)) => Err("connection closed at once".to_owned()),
         Ok(Err(error)) => Err(words(&error)),

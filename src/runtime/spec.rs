@@ -218,4 +218,7 @@ pub struct ProbeTarget {
     pub ports: BTreeMap<String, u16>,
     pub probe: Probe,
     pub timeout: Duration,
+    /// How long a TCP connection has to stay open. An engine's port forwarder accepts before the service listens, and hangs up when
+    /// it cannot reach it.
+    pub stays_open: Duration,
 }

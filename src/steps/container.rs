@@ -22,6 +22,10 @@ use crate::{
 /// How long a look at something that should be ready may take. On a busy engine an `exec` alone takes some hundred milliseconds.
 const CHECK: Duration = Duration::from_secs(1);
 
+/// How long a TCP connection has to stay open: to something that was just started, and to something that was ready before.
+const STAYS_OPEN: Duration = Duration::from_millis(100);
+const STAYS_OPEN_AGAIN: Duration = Duration::from_millis(20);
+
 /// How long something without a probe is watched after its start. A wrong command or a missing variable ends a program within
 /// some milliseconds; this leaves a busy machine room for that, and what waits for the step hardly notices it.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -194,6 +198,7 @@ impl Cx<'_> {
         };
         let target = ProbeTarget {
             timeout: CHECK.min(target.timeout),
+            stays_open: STAYS_OPEN_AGAIN,
             ..target
         };
         Ok(probe(self.steps.runtime()?, &target, &self.cancel)
@@ -284,6 +289,7 @@ impl Cx<'_> {
             ports: ports.clone(),
             probe,
             timeout,
+            stays_open: STAYS_OPEN,
         }))
     }
 

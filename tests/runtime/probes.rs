@@ -32,6 +32,7 @@ impl World {
             ports: started.ports.clone(),
             probe,
             timeout: Duration::from_secs(30),
+            stays_open: Duration::from_millis(100),
         }
     }
 
