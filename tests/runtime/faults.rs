@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf};
 
 use bollard::{
     Docker,
-    models::{ContainerCreateBody, NetworkingConfig, VolumeCreateRequest},
+    models::{ContainerCreateBody, HostConfig, NetworkingConfig, VolumeCreateRequest},
     query_parameters::{
         CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
         ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
@@ -45,11 +45,13 @@ pub async fn make_created_again(name: &str) {
         .await
         .expect("removed");
     let networks = old.network_settings.and_then(|settings| settings.networks);
-    let host_config = old.host_config.expect("its host config");
-    let network = host_config.network_mode.clone().unwrap_or_default();
-    let endpoint = networks
-        .and_then(|networks| networks.into_values().next())
-        .unwrap_or_default();
+    // Podman tells every such mode as `bridge`, so the network is named by its endpoint.
+    let networks = networks.unwrap_or_default();
+    let (network, endpoint) = networks.into_iter().next().expect("a network");
+    let host_config = HostConfig {
+        network_mode: Some(network.clone()),
+        ..old.host_config.expect("its host config")
+    };
     let body = ContainerCreateBody {
         image: config.image,
         cmd: config.cmd,

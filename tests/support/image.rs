@@ -17,58 +17,61 @@ pub struct BusyboxImage {
 impl BusyboxImage {
     /// Imports it under a name that no other test has, so that each removes its own.
     pub fn import() -> Self {
-        let busybox = std::fs::read("/bin/busybox")
-            .expect("/bin/busybox, static: install the package `busybox-static`");
-        let mut archive = tar::Builder::new(Vec::new());
-        for folder in ["bin/", "etc/", "tmp/", "data/"] {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(tar::EntryType::Directory);
-            header.set_mode(0o777);
-            header.set_size(0);
-            archive
-                .append_data(&mut header, folder, std::io::empty())
-                .expect("a folder in memory");
-        }
-        let mut file = |path: &str, mode: u32, bytes: &[u8]| {
-            let mut header = tar::Header::new_gnu();
-            header.set_mode(mode);
-            header.set_size(bytes.len() as u64);
-            archive
-                .append_data(&mut header, path, bytes)
-                .expect("a file in memory");
-        };
-        file("bin/busybox", 0o755, &busybox);
-        file(
-            "etc/passwd",
-            0o644,
-            b"root:x:0:0::/:/bin/sh\nguest:x:1000:1000::/:/bin/sh\n",
-        );
-        for applet in APPLETS {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(tar::EntryType::Symlink);
-            header.set_size(0);
-            archive
-                .append_link(&mut header, format!("bin/{applet}"), "busybox")
-                .expect("a link in memory");
-        }
-        let archive = archive.into_inner().expect("an archive in memory");
-        let tag = unique();
-        let import = tag.clone();
+        let reference = format!("{REPOSITORY}:{}", unique());
+        let archive = root(&reference);
+        // In full, and in one piece: Podman reads no separate tag, and makes `localhost/…` of a short name.
+        let import = format!("docker.io/library/{reference}");
         on_engine(move |engine| async move {
             let options = CreateImageOptionsBuilder::default()
                 .from_src("-")
-                .repo(REPOSITORY)
-                .tag(&import)
+                .repo(&import)
                 .changes(vec![r#"CMD ["sleep","1000"]"#.to_owned()])
                 .build();
             let body = bollard::body_full(archive.into());
             let steps = engine.create_image(Some(options), Some(body), None);
             let _: Vec<_> = steps.try_collect().await.expect("an imported image");
         });
-        Self {
-            reference: format!("{REPOSITORY}:{tag}"),
-        }
+        Self { reference }
     }
+}
+
+/// The archive of its root folder.
+fn root(reference: &str) -> Vec<u8> {
+    let busybox = std::fs::read("/bin/busybox")
+        .expect("/bin/busybox, static: install the package `busybox-static`");
+    let mut archive = tar::Builder::new(Vec::new());
+    for folder in ["bin/", "etc/", "tmp/", "data/"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(0o777);
+        header.set_size(0);
+        archive
+            .append_data(&mut header, folder, std::io::empty())
+            .expect("a folder in memory");
+    }
+    let users = b"root:x:0:0::/:/bin/sh\nguest:x:1000:1000::/:/bin/sh\n";
+    for (path, mode, bytes) in [
+        ("bin/busybox", 0o755, busybox.as_slice()),
+        ("etc/passwd", 0o644, users),
+        // A layer of its own: Podman loses one that is imported here and removed there at once.
+        ("etc/image", 0o644, reference.as_bytes()),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(mode);
+        header.set_size(bytes.len() as u64);
+        archive
+            .append_data(&mut header, path, bytes)
+            .expect("a file in memory");
+    }
+    for applet in APPLETS {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        archive
+            .append_link(&mut header, format!("bin/{applet}"), "busybox")
+            .expect("a link in memory");
+    }
+    archive.into_inner().expect("an archive in memory")
 }
 
 /// The busybox image that all tests of this process share; the last one to use it removes it.
