@@ -7,7 +7,7 @@ use std::{collections::HashMap, error::Error as _, time::Duration};
 use bollard::{
     API_DEFAULT_VERSION,
     errors::Error,
-    models::ContainerSummary,
+    models::{ContainerInspectResponse, ContainerSummary},
     query_parameters::{
         ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptions,
     },
@@ -23,6 +23,10 @@ const ANSWER: Duration = Duration::from_secs(120);
 
 /// For answers that begin when something happens: a container's exit, the next line of a log.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How often a container that is just ending is asked about again.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(20);
 
 pub struct Engine {
     client: bollard::Docker,
@@ -167,8 +171,12 @@ impl Engine {
             .all(true)
             .filters(filters)
             .build();
-        let containers = self.client.list_containers(Some(options)).await;
+        let containers = settled(|| self.client.list_containers(Some(options.clone()))).await;
         containers.map_err(|error| self.fail("list containers", error))
+    }
+
+    pub async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, Error> {
+        settled(|| self.client.inspect_container(container, None)).await
     }
 
     /// Stops a container within its own grace. No error when it is not running or not there.
@@ -240,6 +248,38 @@ pub fn status(error: &Error) -> Option<u16> {
     match error {
         Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
         _ => None,
+    }
+}
+
+/// The answer once no container in it is `stopped`: Podman's state between a container's end and its tidying up,
+/// which Docker does not have and bollard does not read.
+async fn settled<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    for _ in 0..TRIES {
+        match ask().await {
+            Err(Error::JsonDataError { message, .. }) if message.contains("`stopped`") => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            answer => return answer,
+        }
+    }
+    ask().await
+}
+
+/// The name is taken. Podman says so with status 500 and these words.
+pub fn is_taken(error: &Error) -> bool {
+    match error {
+        Error::DockerResponseServerError {
+            status_code,
+            message,
+        } => {
+            *status_code == 409
+                || message.contains("that name is already in use")
+                || message.contains("network already exists")
+        }
+        _ => false,
     }
 }
 

@@ -88,6 +88,10 @@ impl Docker {
         match status(&error) {
             // 409: it is stopped or paused.
             Some(404 | 409) => RuntimeError::NotRunning { step: step.clone() },
+            // Podman's words for the same, with status 500.
+            Some(500) if error.to_string().contains("container state improper") => {
+                RuntimeError::NotRunning { step: step.clone() }
+            }
             _ => self
                 .engine()
                 .fail(format!("run a command in `{step}`"), error),

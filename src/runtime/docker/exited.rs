@@ -44,7 +44,7 @@ impl Docker {
 
     async fn look(&self, step: &StepId) -> Result<ContainerInspectResponse, RuntimeError> {
         let name = self.container_name(step);
-        let container = self.engine().client().inspect_container(&name, None).await;
+        let container = self.engine().inspect(&name).await;
         container.map_err(|error| match status(&error) {
             Some(404) => RuntimeError::NotRunning { step: step.clone() },
             _ => self.engine().fail(waiting(step), error),
@@ -68,7 +68,13 @@ impl Docker {
         let filters = HashMap::from([
             ("type", vec!["container".to_owned()]),
             ("container", vec![id.clone()]),
-            ("event", vec!["die".to_owned(), "destroy".to_owned()]),
+            // Podman filters by its own names, and answers with Docker's.
+            (
+                "event",
+                ["die", "died", "destroy", "remove"]
+                    .map(str::to_owned)
+                    .into(),
+            ),
         ]);
         let mut options = EventsOptionsBuilder::default().filters(&filters);
         if let Some(started) = container.state.as_ref().and_then(started_at) {
@@ -78,7 +84,7 @@ impl Docker {
         let events = self.engine().patient().events(Some(options.build()));
         pin_mut!(events);
         match events.next().await {
-            Some(Ok(event)) if event.action.as_deref() == Some("die") => {
+            Some(Ok(event)) if matches!(event.action.as_deref(), Some("die" | "died")) => {
                 let code = exit_code(event);
                 if !comes_back {
                     self.settle(&id).await;

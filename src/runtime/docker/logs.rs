@@ -66,7 +66,7 @@ impl Docker {
             .map_ok(|lines| stream::iter(lines.into_iter().map(Ok)))
             .try_flatten();
         lines.try_filter_map(move |line| {
-            let keep = after.is_none_or(|after| line.line.written.is_none_or(|at| at > after));
+            let keep = after.is_none_or(|after| line.is_after(after));
             std::future::ready(Ok(keep.then(|| line.show(options.timestamps))))
         })
     }
@@ -75,8 +75,7 @@ impl Docker {
     async fn last_end(&self, step: &StepId, runs: Runs) -> Result<Option<Timestamp>, RuntimeError> {
         let container = self
             .engine()
-            .client()
-            .inspect_container(&self.container_name(step), None)
+            .inspect(&self.container_name(step))
             .await
             .map_err(|error| match status(&error) {
                 Some(404) => RuntimeError::NotRunning { step: step.clone() },
@@ -100,6 +99,13 @@ struct Stamped {
 }
 
 impl Stamped {
+    /// Podman tells whole seconds: a line of the second in question may be of the next run, and none of those is lost.
+    fn is_after(&self, end: Timestamp) -> bool {
+        self.line.written.is_none_or(|at| {
+            at > end || (!self.stamp.contains('.') && at.as_second() == end.as_second())
+        })
+    }
+
     fn show(self, timestamps: bool) -> LogLine {
         if !timestamps || self.stamp.is_empty() {
             return self.line;
@@ -222,6 +228,21 @@ mod tests {
         let lines = splitter.push(out("line\n"));
         assert_eq!(lines[0].stamp, AT);
         assert_eq!(texts(lines), ["one long line"]);
+    }
+
+    #[test]
+    fn a_line_of_the_second_of_the_end_counts_when_only_seconds_are_told() {
+        let end: Timestamp = "2026-01-02T03:04:05.5Z".parse().unwrap();
+        for (stamp, after) in [
+            ("2026-01-02T03:04:05.400000000Z", false),
+            ("2026-01-02T03:04:05.600000000Z", true),
+            ("2026-01-02T03:04:04Z", false),
+            ("2026-01-02T03:04:05Z", true),
+        ] {
+            let message = format!("{stamp} text\n").into_bytes().into();
+            let lines = Splitter::default().push(LogOutput::StdOut { message });
+            assert_eq!(lines[0].is_after(end), after, "{stamp}");
+        }
     }
 
     #[test]

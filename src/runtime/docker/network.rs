@@ -7,7 +7,10 @@ use bollard::{
     query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder},
 };
 
-use super::{Docker, engine::status};
+use super::{
+    Docker,
+    engine::{is_taken, status},
+};
 use crate::runtime::RuntimeError;
 
 /// How often a network that still has endpoints is tried again: an engine detaches a removed container a little later.
@@ -51,7 +54,7 @@ impl Docker {
         let created = self.engine().client().create_network(request).await;
         let mine = match created {
             Ok(response) => Some(response.id),
-            Err(error) if status(&error) == Some(409) => None,
+            Err(error) if is_taken(&error) => None,
             Err(error) => return Err(self.engine().fail(action(), error)),
         };
         let networks = self.own_networks().await?;

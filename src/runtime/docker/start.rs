@@ -17,7 +17,7 @@ use bollard::{
 use super::{
     Docker,
     container::{self, Placement},
-    engine::{Force, status},
+    engine::{Force, is_taken, status},
     label::{self, STEP},
     volume::VolumeState,
 };
@@ -160,7 +160,7 @@ impl Docker {
         let id = match client.create_container(Some(options), body).await {
             Ok(created) => created.id,
             // Another process made it first, or the one of that name is still being removed.
-            Err(error) if status(&error) == Some(409) => {
+            Err(error) if is_taken(&error) => {
                 let action = format!("create the container of `{}`", spec.step);
                 learnt.last = Some(self.engine().fail(action, error));
                 return Ok(Attempt::Changed);
