@@ -23,8 +23,6 @@ pub async fn measure(tools: &Tools, scene: &Scene) -> Result<Measurement, Error>
     let image = import_image(&folder, scene).await?;
     let devenv = devenv_project(tools, &folder, &image, scene)?;
     let compose = compose_project(tools, &folder, &image, scene)?;
-    let bare = format!("{}-bare", prefix());
-    scene.will_leave(Leftover::Engine(bare.clone()));
 
     let mut sides = vec![Side::new(DEVENV), Side::new(COMPOSE), Side::new(ENGINE)];
     for (round, side) in turns(tools.rounds + 1, sides.len()) {
@@ -40,6 +38,9 @@ pub async fn measure(tools: &Tools, scene: &Scene) -> Result<Measurement, Error>
                 taken
             }
             _ => {
+                // A name of its own: see `engine::remove`.
+                let bare = format!("{}-bare-{round}", prefix());
+                scene.will_leave(Leftover::Engine(bare.clone()));
                 let taken = engine::start(&bare, &image, SERVICES).await?;
                 engine::remove(&bare).await?;
                 taken
