@@ -149,7 +149,11 @@ pub(super) fn write_entries(entries: &Entries, out: &mut dyn Write) -> io::Resul
     tar.into_inner()?.flush()
 }
 
+/// How often an image that is removed while it is loaded is sent.
+const LOADS: usize = 10;
+
 /// A whole image, ready to be loaded.
+#[derive(Clone)]
 pub(super) struct ImageTar {
     pub architecture: String,
     pub variant: Option<String>,
@@ -244,8 +248,27 @@ pub(super) fn sorted(value: Value) -> Value {
 }
 
 impl Images {
-    /// Sends an image to the engine, which tags it in the same step.
+    /// Sends an image to the engine, which tags it.
+    ///
+    /// Between the two it is an image without a name, and another run that removes such may take it away: then it is sent again.
     pub(super) async fn load(
+        &self,
+        image: ImageTar,
+        events: &StepEvents,
+        cancel: &CancellationToken,
+    ) -> Result<(), ImageError> {
+        for _ in 0..LOADS {
+            self.send(image.clone(), events, cancel).await?;
+            if self.inspect(&image.tag).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(ImageError::Vanished {
+            reference: image.tag,
+        })
+    }
+
+    async fn send(
         &self,
         image: ImageTar,
         events: &StepEvents,

@@ -224,6 +224,8 @@ impl Images {
             | Err(EngineError::DockerResponseServerError {
                 status_code: 404, ..
             }) => Ok(()),
+            // Removed by another run in the same moment: the engine has several words for that.
+            Err(_) if self.inspect(reference).await?.is_none() => Ok(()),
             Err(error) => Err(ImageError::engine("remove an image", error)),
         }
     }
@@ -272,6 +274,11 @@ impl Images {
             let source = image.labels.get(SOURCE_LABEL).map(String::as_str);
             let young = now - image.created < YOUNG.as_secs() as i64;
             if source == Some(Source::Dockerfile.as_str()) && young {
+                continue;
+            }
+            // By its id the engine would remove it with a tag that another run has just given it.
+            let inspected = self.docker.inspect_image(&image.id).await;
+            if !inspected.is_ok_and(|image| image.repo_tags.unwrap_or_default().is_empty()) {
                 continue;
             }
             // In use, or removed by another run: both are fine.
