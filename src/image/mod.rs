@@ -26,7 +26,9 @@ use bollard::{
     API_DEFAULT_VERSION, Docker,
     errors::Error as EngineError,
     models::ImageSummary,
-    query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder},
+    query_parameters::{
+        ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+    },
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -247,7 +249,7 @@ impl Images {
             .list(&[("dangling", "true"), ("label", &label)])
             .await?
         {
-            self.remove(&image.id).await?;
+            self.remove_nameless(&image.id).await?;
         }
         Ok(removed)
     }
@@ -276,17 +278,28 @@ impl Images {
             if source == Some(Source::Dockerfile.as_str()) && young {
                 continue;
             }
-            // By its id the engine would remove it with a tag that another run has just given it.
-            let inspected = self.docker.inspect_image(&image.id).await;
-            if !inspected.is_ok_and(|image| image.repo_tags.unwrap_or_default().is_empty()) {
-                continue;
-            }
             // In use, or removed by another run: both are fine.
-            let options = RemoveImageOptionsBuilder::default().build();
-            let _ = self
-                .docker
-                .remove_image(&image.id, Some(options), None)
-                .await;
+            let _ = self.remove_nameless(&image.id).await;
+        }
+    }
+
+    /// Removes an image without a tag. Asked by its id, the engine would remove it with a tag that another run gives it just now:
+    /// so it gets a tag to be removed, and goes with it only when that is its last.
+    async fn remove_nameless(&self, id: &str) -> Result<(), ImageError> {
+        let (repository, tag) = (
+            "devenv/removed",
+            id.rsplit(':').next().unwrap_or(id).to_owned() + "-" + &std::process::id().to_string(),
+        );
+        let options = TagImageOptionsBuilder::default()
+            .repo(repository)
+            .tag(&tag)
+            .build();
+        match self.docker.tag_image(id, Some(options)).await {
+            Ok(()) => self.remove(&format!("{repository}:{tag}")).await,
+            Err(EngineError::DockerResponseServerError {
+                status_code: 404, ..
+            }) => Ok(()),
+            Err(error) => Err(ImageError::engine("remove an image", error)),
         }
     }
 }
