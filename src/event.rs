@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use mask::Mask;
+pub use mask::percent_encode;
 
 use crate::{
     config::{KeyPath, StepId},

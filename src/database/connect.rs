@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use tokio_postgres::{AsyncMessage, Client, NoTls, error::DbError};
 
+use crate::event::percent_encode;
+
 /// One connection attempt may take this long: a port proxy may accept and then never answer.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -89,20 +91,6 @@ fn bracketed(host: &str) -> String {
     } else {
         host.to_owned()
     }
-}
-
-/// All but RFC 3986's unreserved characters.
-fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(byte.into());
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 /// `"name"`, whatever it holds.
