@@ -45,6 +45,30 @@ fn a_container_that_was_killed_or_removed_is_started_again() {
 }
 
 #[test]
+fn a_database_that_was_killed_comes_back_with_its_data() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    project.ok(&["up"]);
+    project.sql("insert into users values ('ada')");
+    let killed = project.instance("postgres.db");
+    let id = killed.clone();
+    image::on_engine(move |engine| async move {
+        let killed = engine
+            .kill_container(&id, None::<KillContainerOptions>)
+            .await;
+        killed.expect("a killed container");
+    });
+    engine::wait_for_end(&killed);
+    project.ok(&["up"]);
+    assert_eq!(
+        project.instance("postgres.db"),
+        killed,
+        "it is the same one"
+    );
+    assert_eq!(project.sql("select name from users"), "ada");
+}
+
+#[test]
 fn without_its_volume_the_database_is_made_again() {
     let images = image::postgres();
     let project = full_project(&images);

@@ -74,7 +74,11 @@ if [ ! -s "$data/PG_VERSION" ]; then
   echo "$data holds something that is no data directory of Postgres; \`devenv down --volumes\` removes it" >&2
   exit 1
 fi
-if [ "$(id -u)" = 0 ]; then {drop_root} fi
+if [ "$(id -u)" = 0 ]; then
+  # An engine mounts it with the wanted mode at the first start only.
+  chmod 1777 {SOCKET_DIR}
+  {drop_root}
+fi
 exec postgres "$@"
 "#,
         path = path(version),
