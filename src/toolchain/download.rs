@@ -118,9 +118,14 @@ async fn attempt(
 ) -> Result<Downloaded, DownloadError> {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let (job, token) = (request.clone(), cancel.clone());
+    // Made here: the thread may outlive a cancel, and would make it again after it was removed.
+    let file = match &request.to {
+        Some(path) => Some(File::create(path).map_err(|error| write(path, error))?),
+        None => None,
+    };
     // A thread of its own: the runtime waits for its blocking threads at the end, and a silent server would hold up Ctrl-C.
     std::thread::spawn(move || {
-        let result = transfer(&job, &token, &sender);
+        let result = transfer(&job, file, &token, &sender);
         if result.is_err()
             && let Some(path) = &job.to
         {
@@ -143,6 +148,7 @@ async fn attempt(
 
 fn transfer(
     request: &Request,
+    file: Option<File>,
     cancel: &CancellationToken,
     messages: &mpsc::UnboundedSender<Message>,
 ) -> Result<Downloaded, DownloadError> {
@@ -157,10 +163,7 @@ fn transfer(
         },
     })?;
     let total = response.body().content_length().or(request.size);
-    let mut file = match &request.to {
-        Some(path) => Some((path, File::create(path).map_err(|e| write(path, e))?)),
-        None => None,
-    };
+    let mut file = request.to.as_ref().zip(file);
     let mut body = response.body_mut().as_reader();
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
