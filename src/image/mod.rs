@@ -27,7 +27,8 @@ use bollard::{
     errors::Error as EngineError,
     models::ImageSummary,
     query_parameters::{
-        ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+        ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+        TagImageOptionsBuilder,
     },
 };
 use serde_json::Value;
@@ -286,6 +287,16 @@ impl Images {
     /// Removes an image without a tag. Asked by its id, the engine would remove it with a tag that another run gives it just now:
     /// so it gets a tag to be removed, and goes with it only when that is its last.
     async fn remove_nameless(&self, id: &str) -> Result<(), ImageError> {
+        // The engine keeps what a container uses, and would keep the tag with it.
+        let filters = [("ancestor", vec![id])].into_iter().collect();
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let users = self.docker.list_containers(Some(options)).await;
+        if !users.is_ok_and(|users| users.is_empty()) {
+            return Ok(());
+        }
         let (repository, tag) = (
             "devenv/removed",
             id.rsplit(':').next().unwrap_or(id).to_owned() + "-" + &std::process::id().to_string(),
