@@ -79,23 +79,6 @@ async fn the_same_program_on_the_same_base_is_the_same_image() {
     assert_eq!(bench.run(&bench.tag("two"), &[]).await, "other\n");
 }
 
-/// As two worktrees with the same program have it: they share an image, and each removes its own tag of it when it is done.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_image_that_others_remove_meanwhile_is_there() {
-    let bench = Bench::new().await;
-    let base = bench.busybox("base", &[]).await;
-    bench.write_program("target/hello", "#!/bin/sh\n");
-    let (bench, build) = (&bench, &built(&base));
-    let worktree = async |name: &str| {
-        let tag = bench.tag(name);
-        for _ in 0..30 {
-            bench.artifact(build, &tag).await.unwrap();
-            bench.images.remove(&tag).await.unwrap();
-        }
-    };
-    tokio::join!(worktree("one"), worktree("two"), worktree("three"));
-}
-
 #[tokio::test]
 async fn an_engine_that_wants_whole_images_builds_it() {
     let mut bench = Bench::new().await;
