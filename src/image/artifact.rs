@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DockerfileBuild, ImageError, ImageInfo, Images, KEY_LABEL, SOURCE_LABEL, Source,
+    DockerfileBuild, ImageError, ImageInfo, Images, KEY_LABEL, SOURCE_LABEL, Source, TAG_LABEL,
     archive::{Entries, Entry, ImageTar, Layer, add_file, write_entries},
     blocking,
     context::{Context, Sent, hash_file, inside, lay, lay_all},
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Raised whenever the same artifact and base make another image.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// Where the program goes.
 const FOLDER: &str = "app";
@@ -102,7 +102,7 @@ impl Images {
         cancel: &CancellationToken,
     ) -> Result<ImageInfo, ImageError> {
         let base = self.present(&build.base).await?;
-        let plan = prepare(root, build, &base).await?;
+        let plan = prepare(root, build, &base, tag).await?;
         if let Some(elf) = &plan.elf {
             unless(cancel, self.check(build, &base, elf)).await??;
         }
@@ -120,7 +120,7 @@ impl Images {
             self.lay_by_build(plan, &base, build, tag, events, cancel)
                 .await?;
         }
-        self.sweep().await;
+        self.sweep(tag).await;
         self.present(tag).await
     }
 
@@ -282,8 +282,13 @@ impl Prepared {
     }
 }
 
-async fn prepare(root: &Path, build: &HostBuild, base: &ImageInfo) -> Result<Prepared, ImageError> {
-    let (root, build, base) = (root.to_owned(), build.clone(), base.clone());
+async fn prepare(
+    root: &Path,
+    build: &HostBuild,
+    base: &ImageInfo,
+    tag: &str,
+) -> Result<Prepared, ImageError> {
+    let (root, build, base, tag) = (root.to_owned(), build.clone(), base.clone(), tag.to_owned());
     blocking(move || {
         let path = artifact_path(&root, &build)?;
         let elf = elf::read_file(&path)?;
@@ -309,6 +314,7 @@ async fn prepare(root: &Path, build: &HostBuild, base: &ImageInfo) -> Result<Pre
                     SOURCE_LABEL.to_owned(),
                     Source::Artifact.as_str().to_owned(),
                 ),
+                (TAG_LABEL.to_owned(), tag),
             ]
             .into(),
             elf,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ImageError, ImageInfo, Images, KEY_LABEL, SOURCE_LABEL, Source,
+    ImageError, ImageInfo, Images, KEY_LABEL, SOURCE_LABEL, Source, TAG_LABEL,
     archive::{Entries, ImageTar, Layer, Meter, write_entries},
     blocking,
     context::{hash_file, lay, lay_all},
@@ -111,7 +111,7 @@ fn rootfs_inputs(debian: &Debian) -> Inputs {
     inputs
 }
 
-fn run_config(debian: &Debian, key: &Digest) -> Value {
+fn run_config(debian: &Debian, key: &Digest, tag: &str) -> Value {
     let mut env = debian.env.clone();
     env.entry("PATH".into()).or_insert_with(|| PATH.into());
     let env: Vec<_> = env
@@ -120,7 +120,7 @@ fn run_config(debian: &Debian, key: &Digest) -> Value {
         .collect();
     let mut config = json!({
         "Env": env,
-        "Labels": { KEY_LABEL: key.0, SOURCE_LABEL: Source::Debian.as_str() },
+        "Labels": { KEY_LABEL: key.0, SOURCE_LABEL: Source::Debian.as_str(), TAG_LABEL: tag },
     });
     let mut set = |name: &str, value: Value| {
         config[name] = value;
@@ -176,12 +176,12 @@ impl Images {
             architecture: go_arch(std::env::consts::ARCH).to_owned(),
             variant: None,
             os: "linux".to_owned(),
-            config: run_config(&debian, &key),
+            config: run_config(&debian, &key, &image.reference),
             layers,
             tag: image.reference.clone(),
         };
         self.load(tar, events, cancel).await?;
-        self.sweep().await;
+        self.sweep(&image.reference).await;
         self.present(&image.reference).await
     }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ImageError, ImageInfo, Images, KEY_LABEL, REPOSITORY_LABEL, SOURCE_LABEL, Source, blocking,
+    ImageError, ImageInfo, Images, KEY_LABEL, SOURCE_LABEL, Source, TAG_LABEL, blocking,
     context::{Context, Sent, hash_file},
     error::cause,
     instructions,
@@ -132,12 +132,10 @@ impl Images {
         let mut labels: HashMap<_, _> = build.labels.clone().into_iter().collect();
         labels.insert(SOURCE_LABEL.into(), Source::Dockerfile.as_str().into());
         labels.insert(KEY_LABEL.into(), key.0);
-        if let Some((repository, _)) = build.tag.rsplit_once(':') {
-            labels.insert(REPOSITORY_LABEL.into(), repository.into());
-        }
+        labels.insert(TAG_LABEL.into(), build.tag.clone());
         self.build(dockerfile, context, &build, labels, events, cancel)
             .await?;
-        self.sweep().await;
+        self.sweep(&build.tag).await;
         self.present(&build.tag).await
     }
 

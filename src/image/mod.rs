@@ -50,8 +50,9 @@ pub const KEY_LABEL: &str = "dev.devenv.key";
 /// Label: how devenv built it.
 pub const SOURCE_LABEL: &str = "dev.devenv.source";
 
-/// Label: the repository an image from a Dockerfile was tagged in. It outlives the tag.
-pub const REPOSITORY_LABEL: &str = "dev.devenv.repository";
+/// Label: the tag an image was built for. It outlives the tag, and makes images of other tags other images: worktrees with the same
+/// program share its layers but no image, so that none can remove another's.
+pub const TAG_LABEL: &str = "dev.devenv.tag";
 
 /// How long one request may stay without an answer: an engine reads a whole image before it says a word.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -245,12 +246,10 @@ impl Images {
             }
         }
         removed.sort();
-        let label = format!("{REPOSITORY_LABEL}={repository}");
-        for image in self
-            .list(&[("dangling", "true"), ("label", &label)])
-            .await?
-        {
-            self.remove_nameless(&image.id).await?;
+        for image in self.nameless().await? {
+            if image.repository() == Some(repository) {
+                self.remove_nameless(&image.id).await?;
+            }
         }
         Ok(removed)
     }
@@ -264,23 +263,24 @@ impl Images {
         images.map_err(|error| ImageError::engine("list images", error))
     }
 
-    /// Removes images built by devenv that a newer build has taken the tag from. What a container uses stays.
-    async fn sweep(&self) {
-        let filters = BTreeMap::from([("dangling", vec!["true"]), ("label", vec![SOURCE_LABEL])]);
-        let filters = filters.into_iter().collect();
-        let options = ListImagesOptionsBuilder::default()
-            .filters(&filters)
-            .build();
-        let images = self.docker.list_images(Some(options)).await;
+    /// Images built by devenv that have no tag.
+    async fn nameless(&self) -> Result<Vec<Nameless>, ImageError> {
+        let images = self
+            .list(&[("dangling", "true"), ("label", SOURCE_LABEL)])
+            .await?;
+        Ok(images.into_iter().map(Nameless).collect())
+    }
+
+    /// Removes what was built for this tag before, by this run or one that was killed. What a container uses stays.
+    async fn sweep(&self, tag: &str) {
         let now = jiff::Timestamp::now().as_second();
-        for image in images.unwrap_or_default() {
-            let source = image.labels.get(SOURCE_LABEL).map(String::as_str);
+        for image in self.nameless().await.unwrap_or_default() {
             let young = now - image.created < YOUNG.as_secs() as i64;
-            if source == Some(Source::Dockerfile.as_str()) && young {
-                continue;
+            let may_be_in_the_making = image.is(Source::Dockerfile) && young;
+            if image.label(TAG_LABEL) == Some(tag) && !may_be_in_the_making {
+                // In use, or removed by another run: both are fine.
+                let _ = self.remove_nameless(&image.id).await;
             }
-            // In use, or removed by another run: both are fine.
-            let _ = self.remove_nameless(&image.id).await;
         }
     }
 
@@ -312,6 +312,32 @@ impl Images {
             }) => Ok(()),
             Err(error) => Err(ImageError::engine("remove an image", error)),
         }
+    }
+}
+
+/// An image without a tag.
+struct Nameless(ImageSummary);
+
+impl std::ops::Deref for Nameless {
+    type Target = ImageSummary;
+
+    fn deref(&self) -> &ImageSummary {
+        &self.0
+    }
+}
+
+impl Nameless {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.labels.get(name).map(String::as_str)
+    }
+
+    /// The repository of the tag it was built for.
+    fn repository(&self) -> Option<&str> {
+        Some(self.label(TAG_LABEL)?.rsplit_once(':')?.0)
+    }
+
+    fn is(&self, source: Source) -> bool {
+        self.label(SOURCE_LABEL) == Some(source.as_str())
     }
 }
 

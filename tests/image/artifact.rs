@@ -72,11 +72,32 @@ async fn the_same_program_on_the_same_base_is_the_same_image() {
         "target/hello",
         "#!/bin/sh\necho \"$0 as $(busybox id -u) in $(busybox pwd): $(cat /etc/hello/a.conf)\"\n",
     );
-    assert_eq!(lay("two").await.id, first.id);
+    assert_eq!(lay("one").await.id, first.id);
+    // Another tag's is an image of its own, with the same layers.
+    let second = lay("two").await;
+    assert_eq!(second.layers, first.layers);
+    assert_ne!(second.id, first.id);
 
     bench.write_program("target/hello", "#!/bin/sh\necho other\n");
     assert_ne!(lay("two").await.id, first.id);
     assert_eq!(bench.run(&bench.tag("two"), &[]).await, "other\n");
+}
+
+/// As two worktrees with the same program have it: each removes its own image when it is done, never another's.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_others_remove_meanwhile_is_there() {
+    let bench = Bench::new().await;
+    let base = bench.busybox("base", &[]).await;
+    bench.write_program("target/hello", "#!/bin/sh\n");
+    let (bench, build) = (&bench, &built(&base));
+    let worktree = async |name: &str| {
+        let tag = bench.tag(name);
+        for _ in 0..30 {
+            bench.artifact(build, &tag).await.unwrap();
+            bench.images.remove(&tag).await.unwrap();
+        }
+    };
+    tokio::join!(worktree("one"), worktree("two"), worktree("three"));
 }
 
 #[tokio::test]

@@ -131,10 +131,14 @@ async fn cancel_leaves_nothing_behind() {
         bench.events.clone(),
     );
     let token = cancel.clone();
-    let build = tokio::spawn(async move { images.debian(&root, &image, &events, &token).await });
+    let mut build =
+        tokio::spawn(async move { images.debian(&root, &image, &events, &token).await });
     // Once mmdebstrap has its folder, it is in the middle of its work.
     let work = loop {
-        let record = bench.records.recv().await.expect("the build is going on");
+        let record = tokio::select! {
+            record = bench.records.recv() => record.expect("the bench holds a sender"),
+            ended = &mut build => panic!("the build ended at once: {ended:?}"),
+        };
         if let Event::StepLog { line, .. } = record.event
             && let Some(dir) = line.strip_prefix("I: using ")
         {
@@ -169,7 +173,7 @@ async fn two_at_once_build_once() {
     let (one, two) = (definition(&bench.tag("one")), definition(&bench.tag("two")));
     let build = |image| bench.debian(image);
     let (one, two) = tokio::join!(build(&one), build(&two));
-    assert_eq!(one.unwrap().id, two.unwrap().id);
+    assert_eq!(one.unwrap().layers, two.unwrap().layers);
     let updates = bench
         .log()
         .into_iter()
