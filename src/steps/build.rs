@@ -105,6 +105,7 @@ async fn decide_image(cx: &Cx<'_>, build: &Dockerfile) -> Result<Verdict, Fault>
 async fn build_image(cx: &Cx<'_>, build: &Dockerfile) -> Result<Acted, Fault> {
     let known = image_inputs(cx, build).await?;
     let secrets = cx.template_secrets(build.args.values()).await?;
+    cx.warn_of_build_secrets(secrets.keys());
     let args = build
         .args
         .iter()

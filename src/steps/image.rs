@@ -64,6 +64,9 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     if let Some(inputs) = inputs {
         cx.record(inputs, BTreeMap::new(), output(image.id.clone()))?;
     }
+    if image.origin.as_deref() == Some("dockerfile") {
+        cx.warn_of_build_secrets(&wanted.secrets);
+    }
     let name = &wanted.reference;
     Ok(Acted {
         summary: match image.origin.as_deref() {
@@ -82,6 +85,8 @@ struct Wanted<'a> {
     pinned: Option<String>,
     definition: Option<&'a Image>,
     args: BTreeMap<String, String>,
+    /// Names of the secrets among the arguments.
+    secrets: Vec<String>,
 }
 
 impl<'a> Wanted<'a> {
@@ -96,6 +101,7 @@ impl<'a> Wanted<'a> {
         let row = cx.steps.lock.images.get(&reference);
         let dockerfile = definition.and_then(|image| image.dockerfile.as_ref());
         let mut args = BTreeMap::new();
+        let mut names = Vec::new();
         if let Some(dockerfile) = dockerfile {
             let secrets = cx.template_secrets(dockerfile.args.values()).await?;
             for (name, template) in &dockerfile.args {
@@ -103,12 +109,14 @@ impl<'a> Wanted<'a> {
                     address::resolve(template, cx.config(), &Viewpoint::Container, &secrets)?;
                 args.insert(name.clone(), value);
             }
+            names.extend(secrets.into_keys());
         }
         Ok(Self {
             pinned: row.map(|row| row.digest.clone()),
             reference,
             definition,
             args,
+            secrets: names,
         })
     }
 

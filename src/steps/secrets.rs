@@ -117,6 +117,14 @@ impl Cx<'_> {
             .map_err(|error| error.explain())
     }
 
+    pub(super) fn warn_of_build_secrets<'n>(&self, names: impl IntoIterator<Item = &'n String>) {
+        for name in names {
+            self.events.notice(format!(
+                "secret `{name}` is a build argument: whoever has the image can read it there"
+            ));
+        }
+    }
+
     /// Names of the secrets whose values end up in its environment or command line, also as a database's password.
     fn secrets_of(&self, service: &Service) -> BTreeSet<String> {
         let mut all = names(templates(service));

@@ -59,6 +59,37 @@ fn is_built_once_and_again_when_a_file_of_its_context_changes() {
 }
 
 #[test]
+fn a_secret_among_its_arguments_is_masked_and_warned_of() {
+    let base = image::busybox();
+    let project = project(&base);
+    let file = project.read("devenv.toml").replace(
+        "{ dockerfile = \"Dockerfile\" }",
+        "{ dockerfile = { args = { TOKEN = \"${secret.token}\" } } }",
+    );
+    project.write(
+        "devenv.toml",
+        &(file + "\n[secret.token]\nfile = \"token.txt\"\n"),
+    );
+    project.write("token.txt", "a-build-token\n");
+    let dockerfile = project.read("Dockerfile");
+    let (from, rest) = dockerfile.split_once('\n').expect("several lines");
+    project.write(
+        "Dockerfile",
+        &format!("{from}\nARG TOKEN\nRUN echo \"it is $TOKEN\"\n{rest}"),
+    );
+    let up = project.ok(&["up", "--verbose"]);
+    assert!(
+        up.stderr.contains("secret `token` is a build argument"),
+        "{}",
+        up.all()
+    );
+    assert!(up.stderr.contains("it is ***"), "{}", up.all());
+    assert!(!up.all().contains("a-build-token"), "{}", up.all());
+    let again = project.ok(&["up"]);
+    assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
+}
+
+#[test]
 fn is_built_again_when_its_image_has_gone() {
     let base = image::busybox();
     let project = project(&base);

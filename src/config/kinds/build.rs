@@ -54,7 +54,7 @@ record! {
         pub context: String as Text<NotEmpty> = ".",
         /// Stage to build; the last when absent.
         pub target: Option<String>,
-        /// Build arguments.
+        /// Build arguments. They can be read in the image's history: no place for a secret.
         pub args: BTreeMap<String, Template>,
     }
 }
