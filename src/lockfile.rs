@@ -243,7 +243,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::plan::Plan;
+    use crate::plan::{Plan, Sources};
 
     fn sample() -> Lock {
         let mut http = ToolRow::new(ToolSource::Http);
@@ -355,7 +355,7 @@ mod tests {
                 };
                 lock.images.insert(row.reference.clone(), row);
             }
-            Plan::build(&config, &lock.pins(&config))
+            Plan::build(&config, &lock.pins(&config), &Sources::new())
         };
         let old = plan(["sha256:a", "sha256:b", "sha256:c"]);
         for (digests, differs) in [

@@ -15,7 +15,7 @@ use crate::{
     event::{Events, Explain, Fault, FaultClass},
     image::Images,
     lockfile::Lock,
-    plan::{Digest, FileCache, Plan},
+    plan::{self, Digest, FileCache, Plan},
     report,
     runtime::{
         AnyRuntime, Identity, RuntimeError,
@@ -33,6 +33,7 @@ pub struct Context {
     pub verbose: bool,
     config: OnceLock<Arc<Config>>,
     plan: OnceLock<Arc<Plan>>,
+    files: OnceLock<Arc<FileCache>>,
 }
 
 impl Context {
@@ -43,6 +44,7 @@ impl Context {
             verbose: global.verbose,
             config: OnceLock::new(),
             plan: OnceLock::new(),
+            files: OnceLock::new(),
         }
     }
 
@@ -54,6 +56,7 @@ impl Context {
             verbose: self.verbose,
             config: OnceLock::new(),
             plan: OnceLock::new(),
+            files: OnceLock::new(),
         }
     }
 
@@ -96,14 +99,25 @@ impl Context {
         Ok(self.config.get_or_init(|| config).clone())
     }
 
-    /// The plan of the file and its lock.
+    /// What is known of the project's files since the last time.
+    fn files(&self) -> Result<Arc<FileCache>, Fault> {
+        if let Some(files) = self.files.get() {
+            return Ok(files.clone());
+        }
+        let files = Arc::new(FileCache::load(&self.root()?, &self.store()?.file_cache()));
+        Ok(self.files.get_or_init(|| files).clone())
+    }
+
+    /// The plan of the file, its lock and its sources.
     pub fn plan(&self) -> Result<Arc<Plan>, Fault> {
         if let Some(plan) = self.plan.get() {
             return Ok(plan.clone());
         }
         let config = self.config()?;
         let lock = self.lock()?;
-        let plan = Arc::new(Plan::build(&config, &lock.pins(&config)));
+        let sources = plan::sources(&self.root()?, &config, self.files()?.as_ref())
+            .map_err(|error| error.explain())?;
+        let plan = Arc::new(Plan::build(&config, &lock.pins(&config), &sources));
         Ok(self.plan.get_or_init(|| plan).clone())
     }
 
@@ -180,7 +194,7 @@ impl Context {
             identity: self.identity()?,
             lock: self.lock()?,
             events,
-            files: Arc::new(FileCache::load(&self.root()?, &self.store()?.file_cache())),
+            files: self.files()?,
             forced: Default::default(),
             listing: Default::default(),
         })

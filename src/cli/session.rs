@@ -255,6 +255,7 @@ mod tests {
             needs: BTreeSet::new(),
             feeds: BTreeSet::new(),
             definition: Inputs::default(),
+            aside: Inputs::default(),
             id: id.clone(),
         };
         Plan {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Digest, Inputs, Plan, Step, draft::Draft};
+use super::{Digest, Inputs, Plan, Sources, Step, draft::Draft};
 use crate::config::{
     App, Build, Config, Image, KeyPath, Migrate, Part, Postgres, Proto, Service, StepId, StepKind,
     Task, Template, Tool,
@@ -15,11 +15,12 @@ const SCHEMA: &str = "1";
 pub type Locked = BTreeMap<StepId, String>;
 
 impl Plan {
-    /// All steps the file describes. Pure: the same file and lock give the same plan and hash on every machine.
-    pub fn build(config: &Config, locked: &Locked) -> Plan {
+    /// All steps the file describes. Pure: the same file, lock and sources give the same plan and hash on every machine.
+    pub fn build(config: &Config, locked: &Locked, sources: &Sources) -> Plan {
         let mut builder = Builder {
             config,
             locked,
+            sources,
             steps: BTreeMap::new(),
         };
         builder.toolchain();
@@ -83,6 +84,7 @@ pub fn image_step(config: &Config, reference: &str) -> StepId {
 struct Builder<'a> {
     config: &'a Config,
     locked: &'a Locked,
+    sources: &'a Sources,
     steps: BTreeMap<StepId, Step>,
 }
 
@@ -162,7 +164,7 @@ impl Builder<'_> {
             .needs(postgres.needs.iter().cloned())
             .references([&postgres.password]);
         // Readiness and what is made inside the database do not make the server another one.
-        draft.drop_fields(&["ready", "needs", "database", "user", "extensions"]);
+        draft.set_aside(&["ready", "needs", "database", "user", "extensions"]);
         // A password written in the file must not be readable in a label.
         draft.hide_text("password", &postgres.password);
         self.add(draft);
@@ -187,7 +189,7 @@ impl Builder<'_> {
         let mut draft = draft
             .needs(service.needs.iter().cloned())
             .references(templates);
-        draft.drop_fields(&["ready", "needs"]);
+        draft.set_aside(&["ready", "needs"]);
         draft.with(facts)
     }
 
@@ -204,7 +206,7 @@ impl Builder<'_> {
         let id = StepId::new(StepKind::App, name);
         let draft = self.running(Draft::new(id, &app.service), &app.service);
         let mut draft = draft.feeds([build]);
-        draft.drop_fields(&["image"]);
+        draft.set_aside(&["image"]);
         if let Build::Host(host) = &app.build {
             // Laying the artifact on its base happens when the app starts, so that compiling does not wait for the base.
             draft = draft.feeds([image_step(self.config, &host.base)]);
@@ -226,7 +228,7 @@ impl Builder<'_> {
                     .feeds(self.of_kind(StepKind::Proto))
                     .references(build.env.values())
                     .with(self.facts(build.env.values()));
-                draft.drop_fields(&["base", "files", "user"]);
+                draft.set_aside(&["base", "files", "user"]);
                 draft
             }
             Build::Dockerfile(build) => Draft::new(id.clone(), build)
@@ -246,7 +248,7 @@ impl Builder<'_> {
             .needs(task.needs.iter().cloned())
             .references(task.env.values())
             .with(self.facts(task.env.values()));
-        draft.drop_fields(&["needs", "timeout"]);
+        draft.set_aside(&["needs", "timeout"]);
         self.add(draft);
     }
 
@@ -312,6 +314,9 @@ impl Builder<'_> {
         if let Some(pin) = self.locked.get(&step.id) {
             step.definition.text("lock", pin);
         }
+        if let Some(files) = self.sources.get(&step.id) {
+            step.aside.0.extend(files.clone());
+        }
         self.steps.insert(step.id.clone(), step);
     }
 }
@@ -343,7 +348,7 @@ mod tests {
         );
         std::fs::write(dir.path().join(crate::config::FILE), text).expect("written");
         let config = crate::config::load(dir.path()).expect("a good file");
-        Plan::build(&config, &Locked::new())
+        Plan::build(&config, &Locked::new(), &Sources::new())
     }
 
     #[test]
@@ -365,5 +370,17 @@ mod tests {
         }
         // What changes nothing of the address does not replace the service.
         assert_eq!(definition("database = \"a\"\nport = 5555"), old);
+    }
+
+    #[test]
+    fn what_replaces_nothing_is_still_another_plan() {
+        let plain = built("");
+        let db: StepId = "postgres.db".parse().expect("a step id");
+        for changed in ["extensions = [\"citext\"]", "ready = { timeout = \"5s\" }"] {
+            let plan = built(changed);
+            assert_eq!(plan.steps[&db].definition, plain.steps[&db].definition);
+            assert_ne!(plan.hash, plain.hash, "{changed}");
+        }
+        assert_eq!(built("ready = { timeout = \"60s\" }").hash, plain.hash);
     }
 }

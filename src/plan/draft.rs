@@ -26,6 +26,7 @@ impl Draft {
                 needs: BTreeSet::new(),
                 feeds: BTreeSet::new(),
                 definition,
+                aside: Inputs::default(),
             },
         }
     }
@@ -63,11 +64,14 @@ impl Draft {
         self
     }
 
-    pub fn drop_fields(&mut self, fields: &[&str]) {
-        self.step
-            .definition
-            .0
-            .retain(|key, _| !fields.iter().any(|field| is_under(key, field)));
+    /// Fields whose change does not make the step another one.
+    pub fn set_aside(&mut self, fields: &[&str]) {
+        let all = std::mem::take(&mut self.step.definition.0);
+        let (aside, definition) = all
+            .into_iter()
+            .partition(|(key, _)| fields.iter().any(|field| is_under(key, field)));
+        self.step.definition.0 = definition;
+        self.step.aside.0.extend(aside);
     }
 
     /// Takes over a field and all below it from another draft.

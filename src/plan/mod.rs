@@ -7,6 +7,7 @@ pub mod fingerprint;
 mod graph;
 mod inputs;
 mod reason;
+mod sources;
 mod step;
 
 pub use build::{Locked, image_step};
@@ -14,4 +15,5 @@ pub use fingerprint::{FileCache, FingerprintError, fingerprint, fingerprint_file
 pub use graph::{CycleError, Graph};
 pub use inputs::{Digest, Input, Inputs};
 pub use reason::{Change, Reason};
+pub use sources::{Sources, sources};
 pub use step::{Acted, Action, Decision, Output, Outputs, Plan, Step, Verdict};

@@ -20,6 +20,9 @@ pub struct Step {
     pub feeds: BTreeSet<StepId>,
     /// What the file says of it, field by field: the static part of its inputs.
     pub definition: Inputs,
+    /// What else is known of it on every machine: fields that never replace it (readiness, names inside a database) and the
+    /// contents of [`super::sources`]. Part of the plan's hash only.
+    pub aside: Inputs,
 }
 
 /// All steps of a project. The same commit gives the same hash on every machine.

@@ -184,6 +184,7 @@ pub(super) fn plan(steps: &[(&str, &[&str], Does)]) -> Plan {
             feeds: needs.clone(),
             needs,
             definition: Inputs::default(),
+            aside: Inputs::default(),
         };
         (id(name), step)
     };

@@ -77,6 +77,35 @@ pub fn fingerprint_files(
     digest_all(select::exact(root, names)?, cache, started)
 }
 
+/// As [`fingerprint`], of the files right in a folder whose names end so. The folder may lie outside of the root and be ignored by git;
+/// without it there are none.
+pub(super) fn fingerprint_folder(
+    root: &Path,
+    folder: &str,
+    end: &str,
+    cache: &FileCache,
+) -> Result<BTreeMap<String, Input>, FingerprintError> {
+    let path = root.join(folder);
+    let read = |source| FingerprintError::Read {
+        path: path.clone(),
+        source,
+    };
+    let entries = match fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => return Ok(BTreeMap::new()),
+        Err(error) => return Err(read(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(read)?.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(end) {
+            names.push(format!("{folder}/{name}"));
+        }
+    }
+    fingerprint_files(root, &names, cache)
+}
+
 fn digest_all(
     selection: Selection,
     cache: &FileCache,
