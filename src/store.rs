@@ -75,6 +75,18 @@ pub struct StepRecord {
     /// Path relative to the project → digest of what the step wrote there.
     pub outputs: BTreeMap<String, Digest>,
     pub output: Output,
+    #[serde(default)]
+    pub since: Since,
+}
+
+/// What has come after the success that a record tells of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Since {
+    #[default]
+    Nothing,
+    /// A run that failed, was killed, or goes on: what the step left may be changed.
+    Unfinished,
 }
 
 /// `kind.name/port` → host port.
@@ -106,14 +118,17 @@ impl Store {
         self.write(&self.record_path(step), record)
     }
 
-    /// Forgets a step before it runs, so that a kill in between leaves it to be run again.
-    pub fn forget(&self, step: &StepId) -> Result<(), StoreError> {
-        let path = self.record_path(step);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::Write { path, source })
-            }
-            _ => Ok(()),
+    /// Before a step runs, so that a kill in between leaves it to be run again. What it last succeeded with stays known.
+    pub fn begin(&self, step: &StepId) -> Result<(), StoreError> {
+        match self.record(step) {
+            Some(record) => self.save_record(
+                step,
+                &StepRecord {
+                    since: Since::Unfinished,
+                    ..record
+                },
+            ),
+            None => Ok(()),
         }
     }
 

@@ -47,7 +47,7 @@ async fn host_inputs(cx: &Cx<'_>, build: &HostBuild) -> Result<Known, Fault> {
 
 async fn run_host(cx: &Cx<'_>, build: &HostBuild) -> Result<Acted, Fault> {
     let known = host_inputs(cx, build).await?;
-    cx.forget()?;
+    cx.begin()?;
     task::run_command(cx, &build.run, &build.env).await?;
     let outputs = cx
         .output_digests(std::slice::from_ref(&build.artifact))
@@ -114,7 +114,7 @@ async fn build_image(cx: &Cx<'_>, build: &Dockerfile) -> Result<Acted, Fault> {
             Ok((name.clone(), value))
         })
         .collect::<Result<_, Fault>>()?;
-    cx.forget()?;
+    cx.begin()?;
     let tag = image_tag(&cx.steps.identity, &cx.id().name);
     let wanted = DockerfileBuild {
         args,

@@ -17,6 +17,7 @@ use crate::{
         Instance, InstanceState, LogOptions, ProbeTarget, Runs, Runtime, Spec, SpecMount, SpecPort,
         Started, probe,
     },
+    store::Since,
 };
 
 /// How long a look at something that should be ready may take. On a busy engine an `exec` alone takes some hundred milliseconds.
@@ -297,7 +298,7 @@ impl Cx<'_> {
     pub(super) async fn verdict(&self, known: &Known, service: &Service) -> Result<Verdict, Fault> {
         let instance = self.instance().await?;
         let mut changed = match instance {
-            Some(_) => self.changed_secrets(service),
+            Some(_) => self.changed_secrets(self.secrets_of(service)),
             None => Vec::new(),
         };
         match judge(instance.as_ref(), known) {
@@ -328,11 +329,9 @@ impl Cx<'_> {
     fn has_ended(&self, instance: Option<&Instance>, known: &Known) -> bool {
         let exited = instance.is_some_and(|i| i.state == InstanceState::Exited { code: 0 });
         exited
-            && self
-                .steps
-                .store
-                .record(self.id())
-                .is_some_and(|record| record.inputs == known.inputs)
+            && self.steps.store.record(self.id()).is_some_and(|record| {
+                record.since == Since::Nothing && record.inputs == known.inputs
+            })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     config::{Port, Postgres, Restart, StepId},
     database::{self, Bootstrap, ProvisionError, Target, pgdata, pgdata::Prepared},
     event::{Explain, Fault},
-    plan::{Acted, Action, Decision, Digest, Output, Outputs, Reason, Verdict, image_step},
+    plan::{Acted, Action, Decision, Digest, Inputs, Output, Outputs, Reason, Verdict, image_step},
     runtime::{Exec, OneShot, Runtime, Spec, SpecFile, SpecMount},
     sys::terminal::Stdio,
 };
@@ -79,7 +79,32 @@ pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
         Ok(false) => "it runs without all that its table says of its database".to_owned(),
         Err(error) => format!("it runs but does not answer: {error}"),
     };
-    Ok(Verdict::act(Action::Start, vec![Reason::State { what }]))
+    let mut reasons = changed_contents(cx);
+    reasons.extend(cx.changed_secrets(secrets::names([&table(cx).password])));
+    if reasons.is_empty() {
+        reasons.push(Reason::State { what });
+    }
+    Ok(Verdict::act(Action::Start, reasons))
+}
+
+/// What is made inside the server, which does not make it another one.
+fn contents(postgres: &Postgres) -> Inputs {
+    let mut contents = Inputs::default();
+    contents
+        .text("database", &postgres.database)
+        .text("user", &postgres.user);
+    for extension in &postgres.extensions {
+        contents.text(format!("extensions.{extension}"), "created");
+    }
+    contents
+}
+
+/// What the file says of it otherwise than when it was last ready.
+fn changed_contents(cx: &Cx<'_>) -> Vec<Reason> {
+    match cx.steps.store.record(cx.id()) {
+        Some(record) => contents(table(cx)).changes_since(&record.inputs),
+        None => Vec::new(),
+    }
 }
 
 /// What the server is to hold.
@@ -100,6 +125,7 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Re
         true => Some(prepare(cx, postgres, &image).await?),
         false => None,
     };
+    let secrets = cx.observed_secrets(secrets::names([&postgres.password]));
     let spec = spec(cx, postgres, image, prepared.as_ref()).await?;
     let started = service::start(cx, &spec, decision).await?;
     cx.settle_ports(&ports(postgres), &started)?;
@@ -111,6 +137,8 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Re
         is_new: started.new_volumes.contains(&volume(cx.id())),
     });
     wait(cx, postgres, &target, bootstrap).await?;
+    cx.remember_secrets(&secrets)?;
+    cx.record(contents(postgres), BTreeMap::new(), output.clone())?;
     let port = target.port;
     Ok(Acted {
         output,

@@ -16,7 +16,7 @@ pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
 pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     let table = table(cx);
     let known = inputs(cx, table).await?;
-    cx.forget()?;
+    cx.begin()?;
     let name = &cx.id().name;
     let path = cx.steps.host_env().remove("PATH").unwrap_or_default();
     let root = &cx.steps.root;

@@ -8,7 +8,7 @@ use crate::{
     plan::{
         Action, Digest, Input, Inputs, Output, Reason, Verdict, fingerprint, fingerprint_files,
     },
-    store::StepRecord,
+    store::{Since, StepRecord},
 };
 
 impl Cx<'_> {
@@ -29,7 +29,12 @@ impl Cx<'_> {
             .inputs
             .changes_since(&without(&record.inputs, &self.waiting_fields(known)));
         reasons.extend(known.waiting.iter().cloned());
-        reasons.extend(self.changed_outputs(&record.outputs).await?);
+        match record.since {
+            Since::Nothing => reasons.extend(self.changed_outputs(&record.outputs).await?),
+            Since::Unfinished => reasons.push(Reason::State {
+                what: "its last run did not finish".into(),
+            }),
+        }
         if reasons.is_empty() {
             return Ok(Verdict::Keep(record.output));
         }
@@ -94,6 +99,7 @@ impl Cx<'_> {
             inputs,
             outputs,
             output,
+            since: Since::Nothing,
         };
         self.steps
             .store
@@ -102,10 +108,10 @@ impl Cx<'_> {
     }
 
     /// Before it runs: a kill in between must not leave the old record standing.
-    pub(super) fn forget(&self) -> Result<(), Fault> {
+    pub(super) fn begin(&self) -> Result<(), Fault> {
         self.steps
             .store
-            .forget(self.id())
+            .begin(self.id())
             .map_err(|error| error.explain())
     }
 

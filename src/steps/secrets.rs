@@ -86,11 +86,10 @@ fn read_file(root: &Path, path: &str) -> io::Result<String> {
 }
 
 impl Cx<'_> {
-    /// Values of the secrets that a service or app gets, as far as a look tells them: a command is not run for that, and what
-    /// is missing now is for the start to complain about.
-    pub(super) fn observed_secrets(&self, service: &Service) -> BTreeMap<String, String> {
+    /// Values of these secrets, as far as a look tells them: a command is not run for that, and what is missing now is for the
+    /// start to complain about.
+    pub(super) fn observed_secrets(&self, names: BTreeSet<String>) -> BTreeMap<String, String> {
         let root = &self.steps.root;
-        let names = self.secrets_of(service);
         let values = names.into_iter().filter_map(|name| {
             let value = match &self.config().secret.get(&name)?.source {
                 SecretSource::Env(variable) => config::variable(root, variable)?,
@@ -102,9 +101,9 @@ impl Cx<'_> {
         values.collect()
     }
 
-    /// One reason for each secret that has another value than at its last start.
-    pub(super) fn changed_secrets(&self, service: &Service) -> Vec<Reason> {
-        let now = self.observed_secrets(service);
+    /// One reason for each of these secrets that has another value than at the step's last start.
+    pub(super) fn changed_secrets(&self, names: BTreeSet<String>) -> Vec<Reason> {
+        let now = self.observed_secrets(names);
         let changed = self.steps.store.changed_secrets(self.id(), &now);
         let reason = |name| Reason::Secret { name };
         changed.into_iter().map(reason).collect()
@@ -126,7 +125,7 @@ impl Cx<'_> {
     }
 
     /// Names of the secrets whose values end up in its environment or command line, also as a database's password.
-    fn secrets_of(&self, service: &Service) -> BTreeSet<String> {
+    pub(super) fn secrets_of(&self, service: &Service) -> BTreeSet<String> {
         let mut all = names(templates(service));
         let parts = templates(service).flat_map(|template| &template.parts);
         for part in parts {

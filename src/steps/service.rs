@@ -35,9 +35,9 @@ pub(super) async fn run(
 ) -> Result<Acted, Fault> {
     let inputs = cx.known_inputs().inputs;
     // Looked at first: should one change just now, the next run sees that.
-    let secrets = cx.observed_secrets(service);
+    let secrets = cx.observed_secrets(cx.secrets_of(service));
     let spec = cx.service_spec(service, image, inputs.clone()).await?;
-    cx.forget()?;
+    cx.begin()?;
     let started = start(cx, &spec, decision).await?;
     cx.settle_ports(&service.ports, &started)?;
     if makes_a_new_one(decision) {
@@ -63,7 +63,7 @@ pub(super) async fn run(
 pub(super) async fn start(cx: &Cx<'_>, spec: &Spec, decision: &Decision) -> Result<Started, Fault> {
     let runtime = cx.steps.runtime()?;
     let work = async {
-        if decision.action == Action::Restart || has_another_secret(decision) {
+        if must_go_first(decision) {
             runtime.remove(&spec.step).await?;
         }
         runtime.start(spec).await
@@ -75,9 +75,13 @@ pub(super) async fn start(cx: &Cx<'_>, spec: &Spec, decision: &Decision) -> Resu
 }
 
 /// The runtime compares inputs, which do not hold a secret's value: it would keep what runs.
-fn has_another_secret(decision: &Decision) -> bool {
+fn must_go_first(decision: &Decision) -> bool {
     let mut reasons = decision.reasons.iter();
-    reasons.any(|reason| matches!(reason, Reason::Secret { .. }))
+    match decision.action {
+        Action::Restart => true,
+        Action::Recreate => reasons.any(|reason| matches!(reason, Reason::Secret { .. })),
+        _ => false,
+    }
 }
 
 /// What is only started again keeps the environment it was made with.

@@ -35,7 +35,7 @@ pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
 pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     let task = task(cx);
     let known = inputs(cx, task).await?;
-    cx.forget()?;
+    cx.begin()?;
     let limited = run_command(cx, &task.run, &task.env);
     match task.timeout {
         Some(timeout) => tokio::time::timeout(timeout, limited)

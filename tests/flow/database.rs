@@ -121,6 +121,7 @@ fn a_secret_that_changed_is_taken_over() {
     project.sql("create table kept as select 1 as one");
     project.write("password.txt", "second-secret\n");
     let up = project.ok(&["up"]);
+    assert!(up.stderr.contains("secret `db` changed"), "{}", up.all());
     let logs = project.ok(&["logs", "postgres.db"]);
     assert!(logs.stdout.contains("create table kept"), "{}", logs.all());
     for shown in [up.all(), logs.all()] {
@@ -129,6 +130,28 @@ fn a_secret_that_changed_is_taken_over() {
         }
     }
     assert_eq!(project.sql("select one from kept"), "1");
+}
+
+#[test]
+fn another_database_and_role_are_made_beside_the_old_and_named_as_the_reason() {
+    let images = image::postgres();
+    let project = database(&images, "database = \"one\"");
+    project.ok(&["up"]);
+    change(&project, "\"one\"", "\"two\"");
+    let plan = project.ok(&["plan"]);
+    for reason in [
+        "database changed: `one` → `two`",
+        "user changed: `one` → `two`",
+    ] {
+        assert!(plan.stdout.contains(reason), "{}", plan.all());
+    }
+    project.ok(&["up"]);
+    assert_eq!(
+        project.sql("select current_user || ' ' || current_database()"),
+        "two two"
+    );
+    let again = project.ok(&["up"]);
+    assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
 }
 
 #[test]
@@ -142,7 +165,7 @@ fn extensions_and_settings_are_taken_up_by_a_server_with_data() {
     change(&project, "[\"pgcrypto\"]", "[\"pgcrypto\", \"hstore\"]");
     let plan = project.ok(&["plan"]);
     assert!(
-        plan.stdout.contains("all that its table says"),
+        plan.stdout.contains("extensions.hstore added"),
         "{}",
         plan.all()
     );

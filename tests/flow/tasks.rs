@@ -77,6 +77,22 @@ fn one_that_fails_is_an_exit_code_of_1_and_runs_again() {
     project.ok(&["run", "one"]);
     project.ok(&["run", "one"]);
     assert_eq!(runs(&project), 3);
+
+    // What it last succeeded with is not forgotten when it fails.
+    std::fs::remove_file(project.join("mended")).unwrap();
+    project.write("in.txt", "2");
+    assert_eq!(project.run(&["run", "one"]).code, 1);
+    let plan = project.ok(&["plan", "task.one"]);
+    for reason in ["`in.txt` changed", "its last run did not finish"] {
+        assert!(plan.stdout.contains(reason), "{}", plan.all());
+    }
+    project.write("in.txt", "1");
+    let plan = project.ok(&["plan", "task.one"]);
+    assert!(!plan.stdout.contains("in.txt"), "{}", plan.all());
+    project.write("mended", "");
+    project.ok(&["run", "one"]);
+    let plan = project.ok(&["plan", "task.one"]);
+    assert!(plan.stdout.contains("No changes"), "{}", plan.all());
 }
 
 #[test]
