@@ -59,7 +59,7 @@ pub fn key(image_digest: &str, version: &str, initdb: &[String]) -> Digest {
 /// A random password for [`BOOTSTRAP_ENV`]: 64 hex digits.
 pub fn bootstrap_password() -> Result<String, PgdataError> {
     let bytes = random::key().map_err(PgdataError::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(bytes))
 }
 
 #[derive(Debug, thiserror::Error)]

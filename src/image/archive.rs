@@ -82,7 +82,10 @@ pub(super) struct Meter {
 impl Meter {
     /// `sha256:…` and the number of bytes.
     pub(super) fn finish(self) -> (String, u64) {
-        (format!("sha256:{}", hex(&self.hash.finalize())), self.size)
+        (
+            format!("sha256:{}", hex::encode(self.hash.finalize())),
+            self.size,
+        )
     }
 }
 
@@ -96,10 +99,6 @@ impl Write for Meter {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is laid into a layer: a folder's or a file's path in the image, without a leading slash.

@@ -126,7 +126,7 @@ impl Surroundings {
 
     fn context_host(&self, name: &str) -> Result<String, EndpointError> {
         let digest = Sha256::digest(name.as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex::encode(digest);
         let path = self
             .docker_config
             .clone()
@@ -323,10 +323,7 @@ mod tests {
     fn then_the_current_context() {
         let meta = format!(
             "home/.docker/contexts/meta/{}/meta.json",
-            Sha256::digest(b"colima")
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
+            hex::encode(Sha256::digest(b"colima"))
         );
         let machine = machine(&[
             ("home/.docker/config.json", r#"{"currentContext":"colima"}"#),

@@ -189,7 +189,7 @@ fn transfer(
         }
     }
     let _ = messages.send(Message::Progress { done, total });
-    verify(request, total, done, hex(&hash.finalize()))
+    verify(request, total, done, hex::encode(hash.finalize()))
 }
 
 fn verify(
@@ -265,9 +265,5 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
             count => hash.update(&buffer[..count]),
         }
     }
-    Ok(hex(&hash.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hex::encode(hash.finalize()))
 }
