@@ -1,11 +1,12 @@
-//! Things of this worktree that still run although the file no longer mentions them.
+//! Things of this worktree that are still there although the file no longer mentions them: containers, generated code.
 
 use std::time::Instant;
 
 use crate::{
-    config::StepId,
-    event::{Event, Explain, Fault, Outcome},
+    config::{StepId, StepKind},
+    event::{Event, Explain, Fault, Outcome, count},
     plan::{Action, Decision, Plan, Reason},
+    proto::Leftover,
     runtime::{Listing, Runtime},
     steps::Steps,
 };
@@ -30,26 +31,76 @@ pub async fn remove(steps: &Steps, listing: &Listing) -> Result<(), Fault> {
         });
     }
     for step in find(listing, &steps.plan) {
-        let started = Instant::now();
-        events.send(Event::StepStarted {
-            step: step.clone(),
-            decision: Decision::of(Action::Remove, vec![Reason::Orphan]),
-        });
-        let result = steps.runtime()?.remove(&step).await;
-        let outcome = match &result {
-            Ok(()) => Outcome::Done {
-                summary: "Kept its data, removed its container".into(),
-            },
-            Err(error) => Outcome::Failed {
-                fault: error.explain(),
-            },
+        let decision = Decision::of(Action::Remove, vec![Reason::Orphan]);
+        let removal = async {
+            let runtime = steps.runtime()?;
+            runtime
+                .remove(&step)
+                .await
+                .map_err(|error| error.explain())?;
+            Ok("Kept its data, removed its container".to_owned())
         };
-        events.send(Event::StepFinished {
-            step,
-            outcome,
-            duration_ms: started.elapsed().as_millis() as u64,
-        });
-        result.map_err(|error| error.explain())?;
+        shown(steps, &step, decision, removal).await?;
     }
     Ok(())
+}
+
+/// Generated code of tables that are gone, each as a step to be removed. What was edited is nobody's to remove.
+pub async fn generated(steps: &Steps) -> Result<Vec<(StepId, Decision, Leftover)>, Fault> {
+    let leftovers = steps.generated_leftovers().await?.into_iter();
+    let ours = leftovers.filter(|leftover| !leftover.unchanged.is_empty());
+    Ok(ours
+        .map(|leftover| {
+            let files = leftover.unchanged.iter().map(|path| Reason::Output {
+                path: path.clone(),
+                state: "is no longer generated".into(),
+            });
+            let reasons = [Reason::Orphan].into_iter().chain(files).collect();
+            let id = StepId::new(StepKind::Proto, &leftover.table);
+            (id, Decision::of(Action::Remove, reasons), leftover)
+        })
+        .collect())
+}
+
+/// Deletes it, each table with its reason in the events.
+pub async fn remove_generated(steps: &Steps) -> Result<(), Fault> {
+    for (step, decision, leftover) in generated(steps).await? {
+        let removal = async {
+            steps.remove_generated(&leftover).await?;
+            let files = count(leftover.unchanged.len(), "generated file");
+            Ok(format!("Deleted {files}"))
+        };
+        shown(steps, &step, decision, removal).await?;
+        steps.store.forget(&step).map_err(|error| error.explain())?;
+    }
+    Ok(())
+}
+
+/// A removal as the events of a step. Gives its failure, which was shown.
+async fn shown(
+    steps: &Steps,
+    step: &StepId,
+    decision: Decision,
+    removal: impl Future<Output = Result<String, Fault>>,
+) -> Result<(), Fault> {
+    let started = Instant::now();
+    steps.events.send(Event::StepStarted {
+        step: step.clone(),
+        decision,
+    });
+    let result = removal.await;
+    let outcome = match &result {
+        Ok(summary) => Outcome::Done {
+            summary: summary.clone(),
+        },
+        Err(fault) => Outcome::Failed {
+            fault: fault.clone(),
+        },
+    };
+    steps.events.send(Event::StepFinished {
+        step: step.clone(),
+        outcome,
+        duration_ms: started.elapsed().as_millis() as u64,
+    });
+    result.map(drop)
 }

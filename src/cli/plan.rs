@@ -52,7 +52,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     }
     let goals = run_steps::goals(&plan, &args.steps)?;
     let steps = cx.steps(cx.silent_events())?;
-    let mut rows = orphan_rows(&steps).await;
+    let mut rows = orphan_rows(&steps).await?;
     rows.extend(preview(&steps, &plan, &goals).await?);
     let changes = rows.iter().any(|(_, d)| d.action != Action::Skip);
     let text = || report::plan(&rows, &plan.hash);
@@ -116,12 +116,14 @@ fn said(fault: Fault) -> String {
     }
 }
 
-/// Without an engine there is nothing to say about orphans.
-async fn orphan_rows(steps: &Steps) -> Vec<(StepId, Decision)> {
-    let Ok(listing) = steps.listing().await else {
-        return Vec::new();
-    };
-    let orphans = orphans::find(&listing, &steps.plan);
-    let remove = || Decision::of(Action::Remove, vec![Reason::Orphan]);
-    orphans.into_iter().map(|id| (id, remove())).collect()
+/// What `up` would remove. Without an engine there is nothing to say about containers.
+async fn orphan_rows(steps: &Steps) -> Result<Vec<(StepId, Decision)>, Fault> {
+    let generated = orphans::generated(steps).await?.into_iter();
+    let mut rows: Vec<_> = generated.map(|(id, decision, _)| (id, decision)).collect();
+    if let Ok(listing) = steps.listing().await {
+        let orphans = orphans::find(&listing, &steps.plan);
+        let remove = || Decision::of(Action::Remove, vec![Reason::Orphan]);
+        rows.extend(orphans.into_iter().map(|id| (id, remove())));
+    }
+    Ok(rows)
 }

@@ -1,77 +1,77 @@
 //! `devenv proto`: generate code from protobuf files, or check that it is up to date.
 
-use std::{collections::BTreeMap, ffi::OsStr, path::Path, process::ExitCode};
+use std::{collections::BTreeSet, process::ExitCode};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{context::Context, interrupt, run_lock};
 use crate::{
-    config::{self, Config, StepId, StepKind},
+    config::{Config, StepId, StepKind},
     event::{Explain, Fault, FaultClass, count},
-    proto::{self, Diff, Existing, Generated, Written},
+    plan::{Outputs, Verdict},
+    proto::{self, Changed, Diff, Existing, Leftover, Written},
+    steps::{Made, Steps},
 };
 
 /// Generate code from protobuf files.
 ///
 /// Nothing is written when any generator fails. Files that are as wanted keep their time; files of an earlier run that nothing generates any
-/// more are deleted.
+/// more are deleted, unless they were edited.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Change nothing: print how the files differ, and fail when they do.
     #[arg(long)]
     check: bool,
-    /// Tables to generate, such as `hello` of `[proto.hello]`; all when absent.
+    /// Tables to generate, such as `hello` of `[proto.hello]`; all when absent, and what removed tables left is deleted.
     names: Vec<String>,
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
-    let config = cx.config()?;
-    let root = cx.root()?;
-    let tables = tables(&config, &args.names)?;
-    // Plugins are the project's tools.
-    let path = cx.toolchain()?.env().remove("PATH").unwrap_or_default();
-    if args.check {
-        let generated = generate(&root, &tables, &path).await?;
-        return check(cx, &root, &generated);
+    let names = names(&*cx.config()?, &args.names)?;
+    let _alone = match args.check {
+        true => None,
+        false => Some(run_lock::acquire(cx, "proto", None).await?),
+    };
+    let steps = cx.steps(cx.silent_events())?;
+    // A table that is named says nothing about others.
+    let leftovers = match args.names.is_empty() {
+        true => steps.generated_leftovers().await?,
+        false => Vec::new(),
+    };
+    if names.is_empty() && leftovers.is_empty() {
+        return Err(Fault::new("devenv.toml has no `[proto.*]` table")
+            .class(FaultClass::Usage)
+            .help("add `[proto.hello]` with `rust = { out = \"…\" }` or `plugin.NAME = { out = \"…\" }`"));
     }
-    let _alone = run_lock::acquire(cx, "proto", None).await?;
-    let generated = generate(&root, &tables, &path).await?;
-    let store = cx.store()?;
-    let mut all = Written::default();
-    for (name, generated) in &generated {
-        let written =
-            proto::write(&root, name, generated, store.dir()).map_err(|error| error.explain())?;
-        all.written.extend(written.written);
-        all.unchanged.extend(written.unchanged);
-        all.deleted.extend(written.deleted);
-        all.kept.extend(written.kept);
+    let cancel = CancellationToken::new();
+    let work = async {
+        let outputs = tools(&steps, &names, &cancel).await;
+        let made = steps.generate(&names, &outputs, &cancel).await?;
+        Ok((outputs, made))
+    };
+    let (outputs, made) = interrupt::cancelling(&cancel, work).await?;
+    match args.check {
+        true => check(cx, &steps, &made, &leftovers),
+        false => write(cx, &steps, made, &outputs, args.names.is_empty()).await,
     }
-    cx.answer(&all, || format!("{all}\n"));
-    Ok(ExitCode::SUCCESS)
 }
 
-type Tables<'a> = BTreeMap<&'a str, &'a config::Proto>;
-
-/// The named tables, all when none is named. `proto.hello` is `hello`.
-fn tables<'a>(config: &'a Config, names: &[String]) -> Result<Tables<'a>, Fault> {
-    if names.is_empty() {
-        return Ok(config
-            .proto
-            .iter()
-            .map(|(name, table)| (name.as_str(), table))
-            .collect());
+/// Names of the wanted tables, all when none is named. `proto.hello` is `hello`.
+fn names(config: &Config, wanted: &[String]) -> Result<Vec<String>, Fault> {
+    if wanted.is_empty() {
+        return Ok(config.proto.keys().cloned().collect());
     }
-    names
+    let names: Result<BTreeSet<_>, _> = wanted
         .iter()
         .map(|name| {
             let name = name.strip_prefix("proto.").unwrap_or(name);
-            config
-                .proto
-                .get_key_value(name)
-                .map(|(name, table)| (name.as_str(), table))
-                .ok_or_else(|| unknown(config, name))
+            match config.proto.contains_key(name) {
+                true => Ok(name.to_owned()),
+                false => Err(unknown(config, name)),
+            }
         })
-        .collect()
+        .collect();
+    Ok(names?.into_iter().collect())
 }
 
 fn unknown(config: &Config, name: &str) -> Fault {
@@ -89,59 +89,128 @@ fn unknown(config: &Config, name: &str) -> Fault {
     }
 }
 
-/// All tables in memory, before the first file is written.
-async fn generate<'a>(
-    root: &Path,
-    tables: &Tables<'a>,
-    path: &OsStr,
-) -> Result<BTreeMap<&'a str, Generated>, Fault> {
-    let cancel = CancellationToken::new();
-    let work = async {
-        let mut all = BTreeMap::new();
-        for (name, table) in tables {
-            let generated = proto::generate(root, name, table, path, &cancel)
-                .await
-                .map_err(|error| error.explain())?;
-            all.insert(*name, generated);
+/// The tools that these tables use, as far as they are installed: this command installs none.
+async fn tools(steps: &Steps, names: &[String], cancel: &CancellationToken) -> Outputs {
+    let tables = names.iter().map(|name| StepId::new(StepKind::Proto, name));
+    let tools: BTreeSet<_> = tables
+        .filter_map(|id| steps.plan.steps.get(&id))
+        .flat_map(|step| &step.feeds)
+        .collect();
+    let mut outputs = Outputs::new();
+    for tool in tools {
+        if let Ok(Verdict::Keep(output)) = steps.decide(tool, &Outputs::new(), cancel).await {
+            outputs.insert(tool.clone(), output);
         }
-        Ok(all)
+    }
+    outputs
+}
+
+async fn write(
+    cx: &Context,
+    steps: &Steps,
+    made: Vec<Made>,
+    outputs: &Outputs,
+    is_all: bool,
+) -> Result<ExitCode, Fault> {
+    let mut all = Written::default();
+    for made in made {
+        let written = steps.write(made, outputs).await?;
+        all.written.extend(written.written);
+        all.unchanged.extend(written.unchanged);
+        all.deleted.extend(written.deleted);
+        all.kept.extend(written.kept);
+    }
+    let because = |path: &String| format!("Deleted {path}: nothing generates it any more\n");
+    let mut lines: String = all.deleted.iter().map(because).collect();
+    // Only now: a file that went from a removed table to another one is no leftover.
+    let leftovers = match is_all {
+        true => steps.generated_leftovers().await?,
+        false => Vec::new(),
     };
-    interrupt::cancelling(&cancel, work).await
+    for leftover in leftovers {
+        steps.remove_generated(&leftover).await?;
+        for path in &leftover.unchanged {
+            lines += &format!("Deleted {path}: {}\n", gone(&leftover));
+        }
+        all.deleted.extend(leftover.unchanged);
+        all.kept.extend(leftover.edited);
+    }
+    // Without it, the next run reads the files again, no more.
+    let _ = steps.files.save();
+    cx.answer(&all, || format!("{lines}{all}\n"));
+    match proto::edited(&all.kept) {
+        Some(fault) => Err(fault),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn gone(leftover: &Leftover) -> String {
+    format!("`proto.{}` is no longer in devenv.toml", leftover.table)
 }
 
 fn check(
     cx: &Context,
-    root: &Path,
-    generated: &BTreeMap<&str, Generated>,
+    steps: &Steps,
+    made: &[Made],
+    leftovers: &[Leftover],
 ) -> Result<ExitCode, Fault> {
-    let store = cx.store()?;
     let mut all = Diff::default();
-    for (name, generated) in generated {
-        let diff =
-            proto::check(root, name, generated, store.dir()).map_err(|error| error.explain())?;
+    for made in made {
+        let diff = proto::check(
+            &steps.root,
+            &made.id.name,
+            &made.generated,
+            steps.store.dir(),
+        )
+        .map_err(|error| error.explain())?;
         all.files.extend(diff.files);
     }
-    if all.files.is_empty() {
-        let files: usize = generated.values().map(|table| table.files.len()).sum();
-        cx.answer(&all, || format!("{} up to date\n", count(files, "file")));
-        return Ok(ExitCode::SUCCESS);
+    let mut notes = Vec::new();
+    for leftover in leftovers {
+        let files = proto::left_behind(&steps.root, leftover).map_err(|error| error.explain())?;
+        all.files.extend(files);
+        notes.push(gone(leftover));
     }
-    cx.answer(&all, || {
-        all.files.iter().map(|file| file.diff.as_str()).collect()
+    // A file that went from one table to another one is not stale.
+    all.files.retain(|file| {
+        let is_gone = matches!(file.state, Existing::Stale | Existing::Edited);
+        !is_gone
+            || !made
+                .iter()
+                .any(|made| made.generated.files.contains_key(&file.path))
     });
-    let of = |state| all.files.iter().filter(|file| file.state == state).count();
+    let total: usize = made.iter().map(|made| made.generated.files.len()).sum();
+    cx.answer(&all, || match all.files.is_empty() {
+        true => format!("{} up to date\n", count(total, "file")),
+        false => all.files.iter().map(|file| file.diff.as_str()).collect(),
+    });
+    verdict(cx, &all.files, notes)
+}
+
+/// What is out of date, and what only a person can settle.
+fn verdict(cx: &Context, files: &[Changed], notes: Vec<String>) -> Result<ExitCode, Fault> {
+    let of = |state| files.iter().filter(move |file| file.state == state);
+    let edited: Vec<_> = of(Existing::Edited).map(|file| file.path.clone()).collect();
+    let edited = proto::edited(&edited);
     let states: Vec<_> = [
-        (of(Existing::Changed), "changed"),
-        (of(Existing::Missing), "missing"),
-        (of(Existing::Stale), "no longer generated"),
+        (of(Existing::Changed).count(), "changed"),
+        (of(Existing::Missing).count(), "missing"),
+        (of(Existing::Stale).count(), "no longer generated"),
     ]
     .into_iter()
     .filter(|(files, _)| *files > 0)
     .map(|(files, word)| format!("{} {word}", count(files, "file")))
     .collect();
-    Err(Fault::new(format!(
+    if states.is_empty() {
+        return edited.map_or(Ok(ExitCode::SUCCESS), Err);
+    }
+    if let Some(edited) = edited {
+        cx.show(&edited);
+    }
+    let fault = Fault::new(format!(
         "generated code is out of date: {}",
         states.join(", ")
-    ))
-    .help("run `devenv proto`"))
+    ));
+    let fault = notes.into_iter().fold(fault, Fault::note);
+    Err(fault.help("run `devenv proto`"))
 }

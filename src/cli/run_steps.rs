@@ -118,6 +118,7 @@ impl<'a> Run<'a> {
 }
 
 async fn remove_orphans(steps: &Steps, goals: &BTreeSet<StepId>) -> Result<(), Fault> {
+    orphans::remove_generated(steps).await?;
     match steps.listing().await {
         Ok(listing) => orphans::remove(steps, &listing).await,
         Err(fault) => {

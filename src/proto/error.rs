@@ -85,19 +85,21 @@ pub enum ProtoError {
     },
     #[error("output folder `{out}` leads out of the project")]
     OutOutside { key: KeyPath, out: String },
-    #[error("{generator} names the file `{path}`, which is not inside its output folder")]
-    PathOutside { generator: String, path: String },
-    #[error("{first} and {second} both write `{path}`")]
+    #[error("`{generator}` names the file `{path}`, which is not inside its output folder")]
+    PathOutside { generator: KeyPath, path: String },
+    #[error("`{first}` and `{second}` both write `{path}`")]
     Collision {
         path: String,
-        first: String,
-        second: String,
+        first: KeyPath,
+        second: KeyPath,
+        /// Where the first one stands: `devenv.toml:6:10`.
+        place: Option<String>,
     },
-    #[error("{generator} writes `{path}` twice")]
-    Twice { path: String, generator: String },
-    #[error("{generator} inserts into `{path}` at `{point}`, but {missing}")]
+    #[error("`{generator}` writes `{path}` twice")]
+    Twice { path: String, generator: KeyPath },
+    #[error("`{generator}` inserts into `{path}` at `{point}`, but {missing}")]
     Insertion {
-        generator: String,
+        generator: KeyPath,
         path: String,
         point: String,
         missing: &'static str,
@@ -188,14 +190,22 @@ impl Explain for ProtoError {
                 .class(FaultClass::Usage)
                 .at_key(key.clone())
                 .help("name a folder inside the project"),
-            Self::Twice { .. } => fault.help("check the plugin's options, or report it to the plugin's authors"),
-            Self::Insertion { .. } => {
-                fault.help("add the plugin that writes the file, with the same `out`")
-            }
-            Self::PathOutside { .. } => fault
+            Self::Twice { generator, .. } => fault
+                .at_key(generator.clone())
+                .help("check the plugin's options, or report it to the plugin's authors"),
+            Self::Insertion { generator, .. } => fault
+                .at_key(generator.clone())
+                .help("add the plugin that writes the file, with the same `out`"),
+            Self::PathOutside { generator, .. } => fault
+                .at_key(generator.clone())
                 .help("check the plugin's options; a path must be relative, with no `.` or `..` in it"),
-            Self::Collision { .. } => {
-                fault.help("give each generator an output folder of its own, or options that change its file names")
+            Self::Collision { first, second, place, .. } => {
+                let fault = fault.class(FaultClass::Usage).at_key(second.join("out"));
+                let first = place.as_ref().map(|place| format!("`{first}` is at {place}"));
+                first
+                    .into_iter()
+                    .fold(fault, Fault::note)
+                    .help("give each generator an output folder of its own, or options that change its file names")
             }
             Self::Foreign { path } => fault
                 .note("it bears no mark of a generator, and no record says that devenv wrote it")

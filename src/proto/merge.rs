@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{error::ProtoError, plugin::Plugin};
+use crate::config::KeyPath;
 
 /// What one generator wrote, by path relative to the project.
 #[derive(Debug, Default)]
@@ -19,17 +20,20 @@ pub struct Insertion {
     pub content: Vec<u8>,
 }
 
+/// Path → the generator that wrote the file, such as `proto.x.rust`, and its content.
+pub type Files = BTreeMap<String, (KeyPath, Vec<u8>)>;
+
 /// All files first, then the insertions in the order of the plugins' names.
 pub fn merge<'a>(
     name: &str,
     rust: Option<Output>,
     plugins: impl Iterator<Item = (&'a Plugin, Output)>,
-) -> Result<BTreeMap<String, Vec<u8>>, ProtoError> {
+) -> Result<Files, ProtoError> {
     let outputs = rust
         .into_iter()
-        .map(|output| (format!("`proto.{name}.rust`"), output))
-        .chain(plugins.map(|(plugin, output)| (plugin.title(), output)));
-    let mut files: BTreeMap<String, (String, Vec<u8>)> = BTreeMap::new();
+        .map(|output| (KeyPath::of(["proto", name, "rust"]), output))
+        .chain(plugins.map(|(plugin, output)| (plugin.key().clone(), output)));
+    let mut files = Files::new();
     let mut insertions = Vec::new();
     for (generator, output) in outputs {
         for (path, content) in output.files {
@@ -42,6 +46,7 @@ pub fn merge<'a>(
                         path,
                         first: first.clone(),
                         second: generator,
+                        place: None,
                     });
                 }
                 None => files.insert(path, (generator.clone(), content)),
@@ -57,17 +62,10 @@ pub fn merge<'a>(
     for (generator, insertion) in insertions {
         insert(&mut files, generator, insertion)?;
     }
-    Ok(files
-        .into_iter()
-        .map(|(path, (_, content))| (path, content))
-        .collect())
+    Ok(files)
 }
 
-fn insert(
-    files: &mut BTreeMap<String, (String, Vec<u8>)>,
-    generator: String,
-    insertion: Insertion,
-) -> Result<(), ProtoError> {
+fn insert(files: &mut Files, generator: KeyPath, insertion: Insertion) -> Result<(), ProtoError> {
     let missing = match files.get_mut(&insertion.path) {
         None => "no generator wrote that file",
         Some((_, content)) => match spliced(content, &insertion.point, &insertion.content) {

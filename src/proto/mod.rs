@@ -1,16 +1,19 @@
 //! Generates code from protobuf files: Rust by prost and tonic in process, anything else by `protoc-gen-*` plugins. Needs no protoc.
 //!
 //! Everything is generated in memory first; [`write`] and [`check`] compare it with the disk. Nothing is written when any generator
-//! fails, and nothing is deleted or replaced that was not generated here. Must not know what a step or a run is.
+//! fails, and nothing is deleted or replaced that was not generated here. A file has one owner: the table that wrote it last. Must not
+//! know what a step or a run is.
 
 mod cargo;
 mod compile;
 mod error;
+mod leftover;
 mod manifest;
 mod merge;
 mod output;
 mod pending;
 mod plugin;
+mod rival;
 mod rust;
 mod source;
 mod stage;
@@ -19,16 +22,20 @@ use std::{collections::BTreeMap, ffi::OsStr, path::Path};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Proto;
+use crate::config::{KeyPath, Proto};
 
 pub use compile::inputs;
 pub use error::{ProtoError, VersionMismatch};
+pub use leftover::{Leftover, edited, left_behind, leftovers, remove};
 pub use output::{Changed, Diff, Existing, Written, check, write};
+pub use rival::{disjoint, rivals};
 
 /// What one `[proto.X]` table yields: path relative to the project → content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Generated {
     pub files: BTreeMap<String, Vec<u8>>,
+    /// Which generator wrote each file, such as `proto.x.rust`.
+    pub writers: BTreeMap<String, KeyPath>,
     /// The folder of the Rust output: signed files in it that are not generated any more are stale.
     pub rust_folder: Option<String>,
 }
@@ -63,12 +70,21 @@ pub async fn generate(
     }))
     .await;
     let responses = ProtoError::first(responses)?;
-    let files = merge::merge(name, rust, plugins.iter().zip(responses))?;
+    let mut files = BTreeMap::new();
+    let mut writers = BTreeMap::new();
+    for (path, (writer, content)) in merge::merge(name, rust, plugins.iter().zip(responses))? {
+        writers.insert(path.clone(), writer);
+        files.insert(path, content);
+    }
     let rust_folder = match &proto.rust {
         Some(rust) => Some(rust::folder(name, rust)?),
         None => None,
     };
-    Ok(Generated { files, rust_folder })
+    Ok(Generated {
+        files,
+        writers,
+        rust_folder,
+    })
 }
 
 /// Compiling and the Rust output, on a thread of their own.

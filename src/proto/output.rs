@@ -1,7 +1,7 @@
 //! Brings generated files to disk, or tells how the disk differs from them.
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     path::{Component, Path, PathBuf},
 };
 
@@ -10,11 +10,11 @@ use similar::TextDiff;
 use super::{
     Generated,
     error::{ProtoError, write_error},
-    manifest::{self, Manifest},
+    manifest::{self, Manifest, Records},
     pending::Pending,
     stage::Stage,
 };
-use crate::{config::KeyPath, event::count, sys::fs::Lock};
+use crate::{config::KeyPath, event::count};
 
 /// What [`write`] did; paths relative to the project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -54,7 +54,7 @@ pub struct Diff {
 pub struct Changed {
     pub path: String,
     pub state: Existing,
-    /// Unified diff from the disk to what would be generated.
+    /// Unified diff from the disk to what would be generated; empty for what stays as it is.
     pub diff: String,
 }
 
@@ -66,13 +66,15 @@ pub enum Existing {
     Missing,
     /// Its content differs.
     Changed,
-    /// Nothing generates it any more.
+    /// Nothing generates it any more: to be deleted.
     Stale,
+    /// As `Stale`, but edited since: [`write`] leaves it alone, too.
+    Edited,
 }
 
 /// Brings the disk to the generated state: all or nothing, as far as the file system allows.
 ///
-/// Files that are as wanted keep their mtime. A file of an earlier run that nothing generates any more is deleted when the record in
+/// Files that are as wanted keep their time. A file of an earlier run that nothing generates any more is deleted when the record in
 /// `state` or its signed first line proves that it was written here and not edited since.
 /// `state` is the project's `.devenv` folder; the record is `proto/<name>.json` in it. Blocks.
 ///
@@ -85,10 +87,9 @@ pub fn write(
     state: &Path,
 ) -> Result<Written, ProtoError> {
     let manifest_dir = &manifests(state);
-    let lock = manifest_dir.join(format!("{name}.lock"));
-    let _lock = Lock::acquire_blocking(&lock).map_err(|source| write_error(&lock, source))?;
-    let mut record = Manifest::load(manifest_dir, name);
-    let Pending { wanted, stale } = Pending::find(root, name, generated, &record)?;
+    let _lock = manifest::lock(manifest_dir)?;
+    let mut records = Records::load(manifest_dir);
+    let Pending { wanted, stale } = Pending::find(root, name, generated, &records)?;
     let mut result = Written {
         unchanged: generated
             .files
@@ -99,7 +100,7 @@ pub fn write(
         ..Written::default()
     };
     for (path, old) in &wanted {
-        may_write(root, path, old.as_deref(), &record)?;
+        may_write(root, path, old.as_deref(), &records)?;
     }
     let stage = Stage::fill(
         manifest_dir,
@@ -109,10 +110,11 @@ pub fn write(
 
     // Before the files: killed in between, it claims at worst what is not there, and a claim alone deletes nothing.
     let mut new = Manifest::of(generated);
+    let mut record = records.of(name);
     record.files.extend(new.files.clone());
-    let save = |record: &Manifest| {
-        record
-            .save(manifest_dir, name)
+    let mut save = |record: &Manifest| {
+        records
+            .save(name, record)
             .map_err(|source| write_error(manifest_dir, source))
     };
     save(&record)?;
@@ -140,8 +142,8 @@ pub fn check(
     generated: &Generated,
     state: &Path,
 ) -> Result<Diff, ProtoError> {
-    let record = Manifest::load(&manifests(state), name);
-    let Pending { wanted, stale } = Pending::find(root, name, generated, &record)?;
+    let records = Records::load(&manifests(state));
+    let Pending { wanted, stale } = Pending::find(root, name, generated, &records)?;
     let mut files: Vec<_> = wanted
         .into_iter()
         .map(|(path, old)| Changed {
@@ -154,35 +156,59 @@ pub fn check(
             diff: unified(path, old.as_deref(), Some(&generated.files[path])),
         })
         .collect();
-    files.extend(stale.into_iter().map(|(path, stale)| Changed {
-        diff: unified(&path, Some(&stale.content), None),
-        state: Existing::Stale,
-        path,
-    }));
+    files.extend(
+        stale
+            .into_iter()
+            .map(|(path, stale)| match stale.deletable {
+                true => Changed::stale(path, &stale.content),
+                false => Changed::edited(path),
+            }),
+    );
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Diff { files })
 }
 
-fn manifests(state: &Path) -> PathBuf {
+impl Changed {
+    pub(super) fn stale(path: String, content: &[u8]) -> Self {
+        Self {
+            diff: unified(&path, Some(content), None),
+            state: Existing::Stale,
+            path,
+        }
+    }
+
+    pub(super) fn edited(path: String) -> Self {
+        Self {
+            diff: String::new(),
+            state: Existing::Edited,
+            path,
+        }
+    }
+}
+
+pub(super) fn manifests(state: &Path) -> PathBuf {
     state.join("proto")
 }
 
 /// A folder of the configuration, relative to the project and without `.`; "" is the project itself.
 pub(super) fn out_folder(out: &str, key: &KeyPath) -> Result<String, ProtoError> {
-    let mut parts = Vec::new();
-    for component in Path::new(out).components() {
-        match component {
-            Component::Normal(part) => parts.push(part.to_string_lossy()),
-            Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Err(ProtoError::OutOutside {
-                    key: key.clone(),
-                    out: out.to_owned(),
-                });
-            }
-        }
-    }
-    Ok(parts.join("/"))
+    let normal = |component| match component {
+        Component::Normal(part) => Ok(part.to_string_lossy()),
+        _ => Err(ProtoError::OutOutside {
+            key: key.clone(),
+            out: out.to_owned(),
+        }),
+    };
+    Ok(parts(out)
+        .map(normal)
+        .collect::<Result<Vec<_>, _>>()?
+        .join("/"))
+}
+
+/// The components of a path but `.`.
+pub(super) fn parts(path: &str) -> impl Iterator<Item = Component<'_>> {
+    let parts = Path::new(path).components();
+    parts.filter(|part| *part != Component::CurDir)
 }
 
 /// The path of a file that a plugin names; `None` unless it lies inside the folder by its letters alone.
@@ -203,9 +229,9 @@ fn may_write(
     root: &Path,
     path: &str,
     old: Option<&[u8]>,
-    record: &Manifest,
+    records: &Records,
 ) -> Result<(), ProtoError> {
-    let own = record.files.contains_key(path);
+    let own = records.know(path);
     if old.is_some_and(|old| !old.is_empty() && !own && !manifest::is_marked(old)) {
         return Err(ProtoError::Foreign {
             path: path.to_owned(),
@@ -228,12 +254,17 @@ fn may_write(
     }
 }
 
-/// Removes the file, and the folders that it leaves empty.
-fn delete(root: &Path, path: &str) -> Result<(), ProtoError> {
-    fs::remove_file(root.join(path)).map_err(|source| ProtoError::Write {
-        path: path.to_owned(),
-        source,
-    })?;
+/// Removes the file, and the folders that it leaves empty. It may be gone already.
+pub(super) fn delete(root: &Path, path: &str) -> Result<(), ProtoError> {
+    match fs::remove_file(root.join(path)) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(ProtoError::Write {
+                path: path.to_owned(),
+                source,
+            });
+        }
+        _ => {}
+    }
     for folder in Path::new(path).ancestors().skip(1) {
         if folder.as_os_str().is_empty() || fs::remove_dir(root.join(folder)).is_err() {
             break;

@@ -9,7 +9,7 @@ use std::{
 use super::{
     Generated,
     error::ProtoError,
-    manifest::{self, Manifest, Signature},
+    manifest::{self, Records, Signature},
     output::inside,
 };
 
@@ -31,7 +31,7 @@ impl<'a> Pending<'a> {
         root: &Path,
         name: &str,
         generated: &'a Generated,
-        record: &Manifest,
+        records: &Records,
     ) -> Result<Self, ProtoError> {
         let mut wanted = BTreeMap::new();
         for (path, content) in &generated.files {
@@ -40,7 +40,8 @@ impl<'a> Pending<'a> {
                 wanted.insert(path.as_str(), old);
             }
         }
-        let mut candidates: BTreeSet<_> = record.files.keys().cloned().collect();
+        let own = records.of(name);
+        let mut candidates: BTreeSet<_> = own.files.keys().cloned().collect();
         if let Some(folder) = &generated.rust_folder {
             candidates.extend(rust_files(root, folder));
         }
@@ -52,15 +53,21 @@ impl<'a> Pending<'a> {
             let Some(content) = read(root, &path)? else {
                 continue;
             };
-            let signature = manifest::signature(name, &content);
-            if signature == Signature::None && !record.files.contains_key(&path) {
+            let signer = manifest::signature(&content).map(|(table, _)| table);
+            if signer != Some(name) && !own.files.contains_key(&path) {
                 continue;
             }
-            let deletable = record.proves(&path, &content) || signature == Signature::Intact;
+            let deletable = is_ours(records, &path, &content);
             stale.insert(path, Stale { content, deletable });
         }
         Ok(Self { wanted, stale })
     }
+}
+
+/// True for what a table wrote, and nobody edited since.
+pub fn is_ours(records: &Records, path: &str, content: &[u8]) -> bool {
+    let signed = manifest::signature(content);
+    matches!(signed, Some((_, Signature::Intact))) || records.prove(path, content)
 }
 
 /// Paths of the Rust files directly in the folder.
@@ -75,7 +82,7 @@ fn rust_files(root: &Path, folder: &str) -> Vec<String> {
         .collect()
 }
 
-fn read(root: &Path, path: &str) -> Result<Option<Vec<u8>>, ProtoError> {
+pub fn read(root: &Path, path: &str) -> Result<Option<Vec<u8>>, ProtoError> {
     match fs::read(root.join(path)) {
         Ok(content) => Ok(Some(content)),
         Err(error)

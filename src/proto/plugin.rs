@@ -83,9 +83,9 @@ impl Plugin {
         })
     }
 
-    /// How errors name it.
-    pub fn title(&self) -> String {
-        format!("`{}`", self.key)
+    /// Where it is defined: `proto.x.plugin.go`.
+    pub fn key(&self) -> &KeyPath {
+        &self.key
     }
 
     /// Runs it in `root` and reads its response.
@@ -188,7 +188,7 @@ impl Plugin {
 
     fn path_of(&self, name: &str) -> Result<String, ProtoError> {
         output::inside(&self.out, name).ok_or_else(|| ProtoError::PathOutside {
-            generator: self.title(),
+            generator: self.key.clone(),
             path: name.to_owned(),
         })
     }

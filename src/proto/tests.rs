@@ -195,3 +195,4 @@ fn shown(fault: &Fault) -> String {
 mod errors;
 mod generators;
 mod outputs;
+mod tables;

@@ -40,6 +40,7 @@ use crate::{
 
 pub use container::ports;
 pub use postgres::target as postgres_target;
+pub use proto::Made;
 
 /// Everything the steps of one run share. Nothing in it changes during the run.
 pub struct Steps {

@@ -1,11 +1,15 @@
 //! `proto.*`: generated code is up to date, or gets generated.
 
-use super::{Cx, blocking, inputs::Known};
+use std::collections::BTreeSet;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Cx, Steps, blocking, inputs::Known};
 use crate::{
-    config::Proto,
+    config::{Proto, StepId, StepKind},
     event::{Explain, Fault},
-    plan::{Acted, Action, Digest, Output, Verdict},
-    proto,
+    plan::{Acted, Action, Digest, Output, Outputs, Verdict},
+    proto::{self, Generated, Leftover, Written},
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
@@ -14,17 +18,128 @@ pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
 }
 
 pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
-    let table = table(cx);
-    let known = inputs(cx, table).await?;
-    cx.begin()?;
-    let name = &cx.id().name;
-    let path = cx.steps.host_env().remove("PATH").unwrap_or_default();
-    let root = &cx.steps.root;
-    let generated = proto::generate(root, name, table, &path, &cx.cancel)
+    let name = cx.id().name.clone();
+    let made = cx
+        .steps
+        .generate(&[name], cx.outputs, &cx.cancel)
+        .await?
+        .pop()
+        .expect("one table was asked for");
+    let (written, output) = write(cx, made).await?;
+    for path in &written.deleted {
+        cx.events
+            .log(format!("deleted {path}: nothing generates it any more"));
+    }
+    if let Some(fault) = proto::edited(&written.kept) {
+        cx.events.notice(fault.message);
+    }
+    Ok(Acted {
+        output,
+        summary: written.to_string(),
+    })
+}
+
+/// A table's files in memory, with the inputs they were made from.
+pub struct Made {
+    pub id: StepId,
+    pub generated: Generated,
+    known: Known,
+}
+
+impl Steps {
+    /// Generates these tables in memory, in this order, and makes sure that no other table writes one of their files.
+    pub async fn generate(
+        &self,
+        names: &[String],
+        outputs: &Outputs,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Made>, Fault> {
+        let mut all = Vec::new();
+        for name in names {
+            let id = StepId::new(StepKind::Proto, name);
+            let cx = self.cx(&id, outputs, cancel);
+            let known = inputs(&cx, table(&cx)).await?;
+            let generated = in_memory(&cx).await?;
+            all.push(Made {
+                id,
+                generated,
+                known,
+            });
+        }
+        let rivals = self.rivals(names, outputs, cancel).await?;
+        let every = all.iter().map(|made| &made.generated).chain(&rivals);
+        proto::disjoint(&self.config.source, every).map_err(|error| error.explain())?;
+        Ok(all)
+    }
+
+    /// What other tables generate into the same folders. One that fails says so itself when its turn comes.
+    async fn rivals(
+        &self,
+        names: &[String],
+        outputs: &Outputs,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Generated>, Fault> {
+        let rivals: BTreeSet<_> = names
+            .iter()
+            .flat_map(|name| proto::rivals(&self.config, name))
+            .filter(|rival| !names.iter().any(|name| name == rival))
+            .collect();
+        let mut generated = Vec::new();
+        for rival in rivals {
+            let id = StepId::new(StepKind::Proto, rival);
+            let cx = self.cx(&id, outputs, cancel);
+            match in_memory(&cx).await {
+                // A rival that was cut short has shown nothing, and what is not compared is not written.
+                Err(fault) if cancel.is_cancelled() => return Err(fault),
+                made => generated.extend(made),
+            }
+        }
+        Ok(generated)
+    }
+
+    /// Brings the files to disk and remembers it, so that the step has nothing to do until something changes.
+    pub async fn write(&self, made: Made, outputs: &Outputs) -> Result<Written, Fault> {
+        let cancel = CancellationToken::new();
+        let id = made.id.clone();
+        let (written, _) = write(&self.cx(&id, outputs, &cancel), made).await?;
+        Ok(written)
+    }
+
+    /// What tables that the file no longer has left on disk.
+    pub async fn generated_leftovers(&self) -> Result<Vec<Leftover>, Fault> {
+        let (root, state) = (self.root.clone(), self.store.dir().to_owned());
+        let config = self.config.clone();
+        blocking(move || {
+            let tables = config.proto.keys().map(String::as_str).collect();
+            proto::leftovers(&root, &state, &tables)
+        })
         .await
-        .map_err(|error| error.explain())?;
+    }
+
+    /// Deletes what is as it was generated.
+    pub async fn remove_generated(&self, leftover: &Leftover) -> Result<(), Fault> {
+        let (root, state) = (self.root.clone(), self.store.dir().to_owned());
+        let leftover = leftover.clone();
+        blocking(move || proto::remove(&root, &state, &leftover)).await
+    }
+}
+
+async fn in_memory(cx: &Cx<'_>) -> Result<Generated, Fault> {
+    let path = cx.steps.host_env().remove("PATH").unwrap_or_default();
+    let (root, name) = (&cx.steps.root, &cx.id().name);
+    proto::generate(root, name, table(cx), &path, &cx.cancel)
+        .await
+        .map_err(|error| error.explain())
+}
+
+async fn write(cx: &Cx<'_>, made: Made) -> Result<(Written, Output), Fault> {
+    let Made {
+        generated, known, ..
+    } = made;
+    cx.begin()?;
     let paths: Vec<_> = generated.files.keys().cloned().collect();
-    let (root, name, state) = (root.clone(), name.clone(), cx.steps.store.dir().to_owned());
+    let (root, state) = (cx.steps.root.clone(), cx.steps.store.dir().to_owned());
+    let name = cx.id().name.clone();
     let written = blocking(move || proto::write(&root, &name, &generated, &state)).await?;
     let outputs = cx.output_digests(&paths).await?;
     let all: Vec<_> = outputs.values().map(|digest| digest.0.as_str()).collect();
@@ -32,11 +147,11 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
         digest: Digest::of(all.concat()).0,
         ..Output::default()
     };
-    cx.record(known.inputs, outputs, output.clone())?;
-    Ok(Acted {
-        output,
-        summary: written.to_string(),
-    })
+    // With a tool that is not installed yet, it was made by another one than the step would use.
+    if known.waiting.is_empty() {
+        cx.record(known.inputs, outputs, output.clone())?;
+    }
+    Ok((written, output))
 }
 
 async fn inputs(cx: &Cx<'_>, table: &Proto) -> Result<Known, Fault> {
@@ -49,8 +164,9 @@ async fn inputs(cx: &Cx<'_>, table: &Proto) -> Result<Known, Fault> {
     Ok(known)
 }
 
-fn table<'a>(cx: &'a Cx<'_>) -> &'a Proto {
-    cx.config()
+fn table<'a>(cx: &Cx<'a>) -> &'a Proto {
+    cx.steps
+        .config
         .proto
         .get(&cx.id().name)
         .expect("the plan has only protos of the file")

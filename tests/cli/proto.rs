@@ -135,3 +135,152 @@ fn an_unknown_name_is_a_usage_error() {
         ran.stderr
     );
 }
+
+fn two_tables(second: &str) -> Project {
+    let project = project();
+    let config = project.read("devenv.toml");
+    project.write("devenv.toml", &format!("{config}\n{second}"));
+    project
+}
+
+#[test]
+fn two_tables_that_write_one_file_are_refused_before_anything_is_touched() {
+    let project =
+        two_tables("[proto.second]\nfiles = [\"proto/hello.proto\"]\nrust = { out = \"gen\" }\n");
+    for args in [
+        &["proto"][..],
+        &["proto", "hello"],
+        &["proto", "second"],
+        &["proto", "--check"],
+        &["up", "proto.hello"],
+        &["up", "proto.second"],
+        &["up"],
+    ] {
+        let ran = project.run(args);
+        assert_eq!(ran.code, 2, "{args:?} {}", ran.all());
+        for part in [
+            "`proto.hello.rust` and `proto.second.rust` both write `gen/hello.rs`",
+            "devenv.toml:11:10",
+            "`proto.hello.rust` is at devenv.toml:7:10",
+        ] {
+            assert!(
+                ran.stderr.contains(part),
+                "{args:?} {part} in {}",
+                ran.all()
+            );
+        }
+        assert!(!project.join("gen").exists(), "{args:?}");
+    }
+}
+
+#[test]
+fn an_edited_file_that_nothing_generates_is_named_and_never_deleted() {
+    let project = project();
+    project.write(
+        "proto/old.proto",
+        "syntax = \"proto3\"; package old; message Old {}",
+    );
+    project.ok(&["proto"]);
+    let edited = project.read("gen/old.rs") + "fn mine() {}\n";
+    project.write("gen/old.rs", &edited);
+    fs::remove_file(project.join("proto/old.proto")).expect("a file");
+    let said = expect![[r#"
+        error: `gen/old.rs` was edited, and nothing generates it any more
+        --> gen/old.rs:1:1
+         = help: delete it; or, to keep it, take away its first line and give it another name
+    "#]];
+    for args in [&["proto"][..], &["proto", "--check"], &["proto"]] {
+        let ran = project.run(args);
+        assert_eq!(ran.code, 1, "{args:?} {}", ran.all());
+        said.assert_eq(&ran.stderr);
+        assert_eq!(project.read("gen/old.rs"), edited);
+    }
+    // What the help says to do.
+    let own = edited.split_once('\n').expect("lines").1;
+    project.write("gen/own.rs", own);
+    fs::remove_file(project.join("gen/old.rs")).expect("a file");
+    project.ok(&["proto", "--check"]);
+    project.ok(&["proto"]);
+    assert_eq!(project.read("gen/own.rs"), own);
+}
+
+#[test]
+fn what_a_removed_table_generated_is_removed_with_its_reason() {
+    let second = "[proto.second]\nfiles = [\"more/**/*.proto\"]\ninclude = [\"more\"]\nrust = { out = \"gen2\" }\n";
+    let project = two_tables(second);
+    let only_first = project.read("devenv.toml").replace(second, "");
+    let both = project.read("devenv.toml");
+    project.write(
+        "more/new.proto",
+        "syntax = \"proto3\"; package new; message New {}",
+    );
+    for remove in [&["proto"][..], &["up"]] {
+        project.write("devenv.toml", &both);
+        project.ok(&["proto"]);
+        project.write("devenv.toml", &only_first);
+
+        let check = project.run(&["proto", "--check"]);
+        assert_eq!(check.code, 1, "{}", check.all());
+        assert!(
+            check.stdout.contains("--- a/gen2/new.rs"),
+            "{}",
+            check.all()
+        );
+        assert!(
+            check.stderr.contains("1 file no longer generated"),
+            "{}",
+            check.all()
+        );
+        assert!(
+            check
+                .stderr
+                .contains("`proto.second` is no longer in devenv.toml"),
+            "{}",
+            check.all()
+        );
+        let plan = project.ok(&["plan"]);
+        let said = "proto.second  remove\n    no longer in devenv.toml\n    `gen2/new.rs` is no longer generated\n";
+        assert!(plan.stdout.starts_with(said), "{}", plan.all());
+
+        let removed = project.ok(remove);
+        assert!(removed.all().contains("proto.second"), "{}", removed.all());
+        assert!(!project.join("gen2").exists(), "{remove:?}");
+        assert!(project.ok(&["plan"]).stdout.contains("No changes"));
+        project.ok(&["proto", "--check"]);
+    }
+}
+
+#[test]
+fn after_proto_there_is_nothing_to_do_until_something_changes() {
+    let project = project();
+    project.ok(&["proto"]);
+    let plan = project.ok(&["plan"]);
+    assert!(
+        plan.stdout.contains("No changes: 1 step is up to date"),
+        "{}",
+        plan.all()
+    );
+    project.write("proto/hello.proto", &HELLO.replace("name = 1", "name = 2"));
+    let plan = project.ok(&["plan"]);
+    assert!(
+        plan.stdout.contains("`proto/hello.proto` changed"),
+        "{}",
+        plan.all()
+    );
+    project.ok(&["proto"]);
+    assert!(project.ok(&["plan"]).stdout.contains("No changes"));
+}
+
+#[test]
+fn without_a_table_there_is_nothing_to_generate() {
+    let project = Project::new("[project]\nname = \"hello\"\n");
+    for args in [&["proto"][..], &["proto", "--check"]] {
+        let ran = project.run(args);
+        assert_eq!(ran.code, 2, "{}", ran.all());
+        assert!(
+            ran.stderr.contains("devenv.toml has no `[proto.*]` table"),
+            "{}",
+            ran.all()
+        );
+    }
+}

@@ -1,9 +1,14 @@
 //! Checks that look at several keys of a table, or at several tables. Also fills the port of an HTTP probe.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 use super::{Report, toolchain};
-use crate::config::{Config, KeyPath, Port, Probe, Ready, StepId, StepKind, suggest};
+use crate::config::{
+    Config, FILE, KeyPath, Plugin, Port, Probe, Proto, Ready, StepId, StepKind, suggest,
+};
 
 pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
     for (name, service) in &mut config.service {
@@ -145,4 +150,62 @@ fn protos(report: &mut Report<'_>, config: &Config) {
                 .help("add `rust = { out = \"…\" }` or `plugin.NAME = { out = \"…\" }`");
         }
     }
+    let all: Vec<_> = config.proto.iter().collect();
+    for (index, (name, proto)) in all.iter().enumerate() {
+        for (other, earlier) in &all[..index] {
+            same_outputs(report, (other, earlier), (name, proto));
+        }
+    }
+}
+
+/// The same generator on the same files into the same folder writes the same names. Whether other tables meet is known once they
+/// have generated.
+fn same_outputs(report: &mut Report<'_>, a: (&str, &Proto), b: (&str, &Proto)) {
+    if sorted(&a.1.files) != sorted(&b.1.files) || a.1.include != b.1.include {
+        return;
+    }
+    let mut keys = Vec::new();
+    if let (Some(one), Some(two)) = (&a.1.rust, &b.1.rust)
+        && folder(&one.out) == folder(&two.out)
+    {
+        keys.push((["rust", "out"].to_vec(), &two.out));
+    }
+    for (plugin, two) in &b.1.plugin {
+        let same = |one: &&Plugin| {
+            one.command == two.command
+                && one.options == two.options
+                && folder(&one.out) == folder(&two.out)
+        };
+        if a.1.plugin.get(plugin).filter(same).is_some() {
+            keys.push((["plugin", plugin, "out"].to_vec(), &two.out));
+        }
+    }
+    for (key, out) in keys {
+        let at = |name| KeyPath::of(["proto", name].iter().chain(&key));
+        let mut places = [at(a.0), at(b.0)].map(|key| (report.source.value(&key), key));
+        places.sort_by_key(|(place, _)| place.as_ref().map(|place| place.span.start));
+        let [(first, earlier), (_, second)] = places;
+        let message = format!(
+            "`proto.{}` and `proto.{}` write the same files into `{out}`",
+            a.0, b.0
+        );
+        let error = report.at_value(&second, message);
+        if let Some(first) = first {
+            let (line, column) = (first.line, first.column);
+            error.label(format!("`{earlier}` is at {FILE}:{line}:{column}"));
+        }
+        error.help("give one of them another `out`, or make them one table");
+    }
+}
+
+fn sorted(globs: &[String]) -> Vec<&String> {
+    let mut globs: Vec<_> = globs.iter().collect();
+    globs.sort();
+    globs
+}
+
+/// However it is written: `gen`, `./gen/`.
+fn folder(out: &str) -> PathBuf {
+    let parts = Path::new(out).components();
+    parts.filter(|part| *part != Component::CurDir).collect()
 }

@@ -334,3 +334,36 @@ fn circles_are_found_once() {
         "#]],
     );
 }
+
+#[test]
+fn two_protos_that_write_the_same_files() {
+    errors(
+        r#"
+        [proto.b]
+        files = ["x.proto", "y.proto"]
+        rust = { out = "gen" }
+        plugin.go = { out = "go" }
+        [proto.a]
+        files = ["y.proto", "x.proto"]
+        rust = { out = "./gen/" }
+        plugin.go = { out = "go" }
+        [proto.other_files]
+        files = ["z.proto"]
+        rust = { out = "gen" }
+        [proto.other_options]
+        files = ["y.proto", "x.proto"]
+        plugin.go = { out = "go", options = ["module=x"] }
+        [proto.other_folder]
+        files = ["y.proto", "x.proto"]
+        rust = { out = "gen/sub" }
+        "#,
+        expect![[r#"
+            10:24 `"./gen/"`: `proto.a` and `proto.b` write the same files into `gen`
+                label: `proto.b.rust.out` is at devenv.toml:6:24
+                help: give one of them another `out`, or make them one table
+            11:29 `"go"`: `proto.a` and `proto.b` write the same files into `go`
+                label: `proto.b.plugin.go.out` is at devenv.toml:7:29
+                help: give one of them another `out`, or make them one table
+        "#]],
+    );
+}

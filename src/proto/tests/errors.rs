@@ -255,21 +255,21 @@ async fn two_writers_of_one_file_are_refused() {
         .plugin_in("one", "file('hello.v1.rs', 'x')", "./gen/", &[])
         .fails(expect![[r#"
             `proto.x.rust` and `proto.x.plugin.one` both write `gen/hello.v1.rs`
-            at -
+            at proto.x.plugin.one.out
             help give each generator an output folder of its own, or options that change its file names"#]])
         .await;
     Case::new(&[("proto/a.proto", HELLO)])
         .plugin("one", "file('a', 'x'); file('a', 'y')")
         .fails(expect![[r#"
             `proto.x.plugin.one` writes `out/a` twice
-            at -
+            at proto.x.plugin.one
             help check the plugin's options, or report it to the plugin's authors"#]])
         .await;
     Case::new(&[("proto/a.proto", HELLO)])
         .plugin("one", "file('a', 'x', 'point')")
         .fails(expect![[r#"
             `proto.x.plugin.one` inserts into `out/a` at `point`, but no generator wrote that file
-            at -
+            at proto.x.plugin.one
             help add the plugin that writes the file, with the same `out`"#]])
         .await;
 }

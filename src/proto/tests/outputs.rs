@@ -84,6 +84,20 @@ async fn stale_files_of_ours_are_deleted_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_removed_generator_takes_its_files_along() {
+    let mut case = project().plugin("two", "file('two.txt', 'x')");
+    case.sync().await;
+    case.proto.plugin.clear();
+    assert_eq!(case.diff().await.files[0].state, Existing::Stale);
+    assert_eq!(case.sync().await.deleted, ["out/two.txt"]);
+    let mut case = project().plugin("two", "file('two.txt', 'x')");
+    case.sync().await;
+    case.proto.rust = None;
+    assert_eq!(case.sync().await.deleted, ["gen/hello.v1.rs"]);
+    assert!(case.diff().await.files.is_empty());
+}
+
+#[tokio::test]
 async fn a_stale_file_that_was_edited_is_kept_and_reported() {
     let case = project();
     case.write("proto/b.proto", OTHER);
@@ -97,7 +111,9 @@ async fn a_stale_file_that_was_edited_is_kept_and_reported() {
             (written.kept, written.deleted),
             (vec!["gen/other.rs".into()], vec![])
         );
-        assert_eq!(case.diff().await.files[0].state, Existing::Stale);
+        let diff = case.diff().await;
+        assert_eq!(diff.files[0].state, Existing::Edited);
+        assert_eq!(diff.files[0].diff, "", "nothing would change");
     }
     assert_eq!(case.read("gen/other.rs"), edited);
 }
