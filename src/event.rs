@@ -3,6 +3,7 @@
 //! Events are generic over steps: a new kind of step adds none.
 
 mod mask;
+mod spot;
 
 use std::{
     fmt,
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 
 use mask::Mask;
 pub use mask::percent_encode;
+pub use spot::Spot;
 
 use crate::{
     config::{KeyPath, StepId},
@@ -117,6 +119,9 @@ pub struct Fault {
     pub class: FaultClass,
     /// Where in a file it stands.
     pub site: Option<Site>,
+    /// The line of the file that the site names, where it is known; devenv.toml's own is read from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
     /// What the marked place says, such as "probe `select 1` never answered".
     pub label: Option<String>,
     /// Causes and facts, outermost first; last log lines.
@@ -161,6 +166,7 @@ impl Fault {
             message: message.into(),
             class: FaultClass::Step,
             site: None,
+            excerpt: None,
             label: None,
             notes: Vec::new(),
             help: None,
@@ -198,6 +204,14 @@ impl Fault {
             column,
         });
         self
+    }
+
+    /// As [`Fault::at_file`], with the line that stands there.
+    pub fn at_spot(self, path: impl Into<PathBuf>, spot: &Spot) -> Self {
+        Self {
+            excerpt: spot.excerpt.clone(),
+            ..self.at_file(path, spot.line, spot.column)
+        }
     }
 
     pub fn label(mut self, label: impl Into<String>) -> Self {
@@ -349,6 +363,10 @@ impl Events {
     pub fn mask_fault(&self, fault: Fault) -> Fault {
         Fault {
             message: self.mask.apply(&fault.message),
+            // With a secret in it, the column would mark another place.
+            excerpt: fault
+                .excerpt
+                .filter(|excerpt| self.mask.apply(excerpt) == *excerpt),
             label: fault.label.map(|label| self.mask.apply(&label)),
             notes: fault
                 .notes

@@ -28,6 +28,19 @@ pub struct Place {
     pub span: Range<usize>,
 }
 
+impl Place {
+    /// Line and column of a byte range of any text; what lies behind its end is at its end.
+    pub fn of(text: &str, span: Range<usize>) -> Self {
+        let before = &text[..text.floor_char_boundary(span.start)];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            span,
+        }
+    }
+}
+
 impl Source {
     /// Where the key stands; its nearest existing parent's place when the key itself is not in the file.
     pub fn key(&self, path: &KeyPath) -> Option<Place> {
@@ -62,14 +75,7 @@ impl Source {
 
     /// Line and column of a byte range.
     pub fn place(&self, span: Range<usize>) -> Place {
-        let start = span.start.min(self.text.len());
-        let before = &self.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        Place {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            span,
-        }
+        Place::of(&self.text, span)
     }
 
     fn nearest(&self, path: &KeyPath) -> Option<&Spans> {

@@ -13,12 +13,10 @@ use protox::{
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver},
 };
 
-use super::{
-    error::ProtoError,
-    source::{self, Position},
-};
+use super::{error::ProtoError, source};
 use crate::{
     config::Proto,
+    event::Spot,
     plan::fingerprint::{Selection, select},
 };
 
@@ -232,7 +230,7 @@ fn read(root: &Path, path: &str) -> Result<String, ProtoError> {
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         ProtoError::Compile {
             path: path.to_owned(),
-            at: Position::of(&text, valid),
+            at: Spot::of(&text, valid),
             message: "it is not valid UTF-8".to_owned(),
             help: Some("save the file as UTF-8".to_owned()),
         }
@@ -291,14 +289,14 @@ impl Opened {
         let (path, text) = self.files.get(*last)?;
         Some(ProtoError::Compile {
             path: path.clone(),
-            at: place_of_import(text, closing).unwrap_or(Position::START),
+            at: place_of_import(text, closing).unwrap_or(Spot::START),
             message: format!("imports lead in a circle: {}", names.join(" → ")),
             help: Some("move what both files need into a third one".to_owned()),
         })
     }
 }
 
-fn place_of_import(text: &str, name: &str) -> Option<Position> {
+fn place_of_import(text: &str, name: &str) -> Option<Spot> {
     source::head(text)
         .imports
         .into_iter()
@@ -307,7 +305,7 @@ fn place_of_import(text: &str, name: &str) -> Option<Position> {
 }
 
 /// The compiler's Debug form begins with `file:line:column: `, columns in bytes; an early end of the file has no place.
-fn position(error: &protox::Error, text: &str) -> Position {
+fn position(error: &protox::Error, text: &str) -> Spot {
     let debug = format!("{error:?}");
     let numbers = || {
         let rest = debug.strip_prefix(error.file()?)?.strip_prefix(':')?;
@@ -318,16 +316,16 @@ fn position(error: &protox::Error, text: &str) -> Position {
     };
     let Some((line, column)) = numbers() else {
         if debug.ends_with("reached end of file") {
-            return Position::of(text, text.trim_end().len());
+            return Spot::of(text, text.trim_end().len());
         }
-        return Position::START;
+        return Spot::START;
     };
     let start: usize = text
         .split_inclusive('\n')
         .take(line.saturating_sub(1))
         .map(str::len)
         .sum();
-    Position::of(text, start + column.saturating_sub(1))
+    Spot::of(text, start + column.saturating_sub(1))
 }
 
 /// In our form: names in backticks, not in single quotes.

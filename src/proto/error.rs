@@ -5,10 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::source::Position;
 use crate::{
     config::KeyPath,
-    event::{Explain, Fault, FaultClass},
+    event::{Explain, Fault, FaultClass, Spot},
     plan::FingerprintError,
     sys::process::ProcessError,
 };
@@ -38,7 +37,7 @@ pub enum ProtoError {
     #[error("cannot compile `{path}`: {message}")]
     Compile {
         path: String,
-        at: Position,
+        at: Spot,
         message: String,
         help: Option<String>,
     },
@@ -47,7 +46,7 @@ pub enum ProtoError {
     #[error("`{path}` uses edition {edition}, which the generators in process do not know")]
     Edition {
         path: String,
-        at: Position,
+        at: Spot,
         edition: String,
     },
     #[error("cannot generate Rust for `proto.{name}`: {message}")]
@@ -170,11 +169,11 @@ impl Explain for ProtoError {
                 .help("change the order of `include`, or leave one of the files out of `files`"),
             Self::Compile { path, at, help, .. } => Fault {
                 help: help.clone(),
-                ..fault.at_file(path, at.line, at.column)
+                ..fault.at_spot(path, at)
             },
             Self::CompileSet { name, .. } => fault.at_key(table(name, "files")),
             Self::Edition { path, at, .. } => fault
-                .at_file(path, at.line, at.column)
+                .at_spot(path, at)
                 .help("write `syntax = \"proto3\";` instead of the edition"),
             Self::Rust { name, .. } => fault
                 .at_key(table(name, "rust"))

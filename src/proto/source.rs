@@ -2,36 +2,13 @@
 //!
 //! Needed because the compiler does not know editions, and because a file that does not compile still has inputs to fingerprint.
 
-/// A place in a file; both count from 1, columns count characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    pub line: usize,
-    pub column: usize,
-}
-
-impl Position {
-    pub const START: Position = Position { line: 1, column: 1 };
-
-    /// The place of a byte offset.
-    pub fn of(text: &str, offset: usize) -> Self {
-        let mut end = offset.min(text.len());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let before = &text[..end];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
-    }
-}
+use crate::event::Spot;
 
 /// `edition = "2023";` or `import "a.proto";`: the string and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     pub name: String,
-    pub at: Position,
+    pub at: Spot,
 }
 
 /// The statements of a file that name other files or its edition.
@@ -69,7 +46,7 @@ impl Head {
         };
         let named = || Named {
             name: last.string(text).to_owned(),
-            at: Position::of(text, last.start),
+            at: Spot::of(text, last.start),
         };
         match words.as_slice() {
             ["edition", "=", _] => self.edition = Some(named()),

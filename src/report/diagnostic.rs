@@ -24,10 +24,13 @@ pub(super) fn fault(fault: &Fault, source: Option<&Source>) -> String {
             Some(place) => elements.push(marked(source, place.span, label)),
             None => elements.push(Origin::path(shown(&source.path)).into()),
         },
-        (Some(Site::File { path, line, column }), _) => {
-            elements.push(origin(path, *line, *column));
-            elements.extend(label.map(|label| note(Level::NOTE, label)));
-        }
+        (Some(Site::File { path, line, column }), _) => match &fault.excerpt {
+            Some(text) => elements.push(excerpt(path, text, (*line, *column), label)),
+            None => {
+                elements.push(origin(path, *line, *column));
+                elements.extend(label.map(|label| note(Level::NOTE, label)));
+            }
+        },
         (Some(Site::Key(_)), None) | (None, _) => {
             elements.extend(label.map(|label| note(Level::NOTE, label)));
         }
@@ -67,13 +70,41 @@ fn config_error(error: &ConfigError, source: &Source) -> String {
 }
 
 fn marked<'a>(source: &'a Source, span: Range<usize>, label: Option<&'a str>) -> Element<'a> {
-    let end = source.text.len();
-    let span = span.start.min(end)..span.end.min(end);
+    snippet(&source.path, &source.text, 1, span, label)
+}
+
+/// A line of another file. Only where the trouble starts is known, so the word that stands there is marked.
+fn excerpt<'a>(
+    path: &Path,
+    text: &'a str,
+    (line, column): (usize, usize),
+    label: Option<&'a str>,
+) -> Element<'a> {
+    let start = text.char_indices().nth(column - 1);
+    let start = start.map_or(text.len(), |(at, _)| at);
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let word = text[start..].find(|c| !is_word(c));
+    let length = match word.unwrap_or(text.len() - start) {
+        0 => text[start..].chars().next().map_or(0, char::len_utf8),
+        length => length,
+    };
+    snippet(path, text, line, start..start + length, label)
+}
+
+fn snippet<'a>(
+    path: &Path,
+    text: &'a str,
+    first_line: usize,
+    span: Range<usize>,
+    label: Option<&'a str>,
+) -> Element<'a> {
+    let end = text.len();
     let annotation = AnnotationKind::Primary
-        .span(span)
+        .span(span.start.min(end)..span.end.min(end))
         .label(label.map(normalize_untrusted_str));
-    Snippet::source(&source.text)
-        .path(shown(&source.path))
+    Snippet::source(text)
+        .line_start(first_line)
+        .path(shown(path))
         .annotation(annotation)
         .into()
 }
@@ -107,7 +138,10 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
-    use crate::config::{self, KeyPath};
+    use crate::{
+        config::{self, KeyPath},
+        event::Spot,
+    };
 
     const FILE: &str = "[project]\nname = \"x\"\n\n[postgres.db]\nversion = \"15\"\n";
 
@@ -167,6 +201,67 @@ mod tests {
             --> migrations/V2__index.sql:3:14
              = note: relation "users" does not exist
              = note: SQLSTATE 42P01
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_line_of_another_file_is_shown() {
+        let at = |text: &str, offset| {
+            Fault::new("it failed").at_spot("V1__a.sql", &Spot::of(text, offset))
+        };
+        check(
+            &at("\n\nselect 'é' from nope;\n", 19)
+                .label("no such table")
+                .help("create it"),
+            expect![[r#"
+                error: it failed
+                 --> V1__a.sql:3:17
+                  |
+                3 | select 'é' from nope;
+                  |                 ^^^^ no such table
+                  |
+                  = help: create it
+            "#]],
+        );
+        check(
+            &at("select (", 7),
+            expect![[r#"
+            error: it failed
+             --> V1__a.sql:1:8
+              |
+            1 | select (
+              |        ^
+        "#]],
+        );
+        check(
+            &at("select", 6),
+            expect![[r#"
+            error: it failed
+             --> V1__a.sql:1:7
+              |
+            1 | select
+              |       ^
+        "#]],
+        );
+        check(
+            &at("", 0),
+            expect![[r#"
+            error: it failed
+             --> V1__a.sql:1:1
+              |
+            1 |
+              | ^
+        "#]],
+        );
+        check(
+            &at("\tselect \u{1b}[2Jx", 15),
+            expect![[r#"
+            error: it failed
+             --> V1__a.sql:1:14
+              |
+            1 |     select ␛[2Jx
+              |                 ^
         "#]],
         );
     }
