@@ -27,6 +27,15 @@ use crate::{
     toolchain::{Locking, Toolchain},
 };
 
+/// Failures that are shown one after the other; never empty.
+pub struct Faults(pub Vec<Fault>);
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+}
+
 pub struct Context {
     directory: PathBuf,
     pub output: OutputFormat,
@@ -240,5 +249,15 @@ impl Context {
     pub fn show(&self, fault: &Fault) {
         let source = self.config.get().map(|config| config.source.clone());
         anstream::eprint!("{}", report::fault(fault, source.as_deref()));
+    }
+
+    /// Shows all but the last failure, which is the caller's to show, with blank lines between them.
+    pub fn show_all(&self, Faults(mut faults): Faults) -> Fault {
+        let last = faults.pop().expect("a failure has at least one fault");
+        for fault in &faults {
+            self.show(fault);
+            anstream::eprintln!();
+        }
+        last
     }
 }

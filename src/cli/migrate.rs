@@ -6,7 +6,10 @@ use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, interrupt};
+use super::{
+    context::{Context, Faults},
+    interrupt,
+};
 use crate::{
     config::{Config, Migrate, StepId, StepKind},
     database::{self, Migration, Options, Status},
@@ -76,8 +79,27 @@ fn tables<'a>(config: &'a Config, wanted: Option<&StepId>) -> Result<Tables<'a>,
     Ok(found)
 }
 
-fn scan(cx: &Context, table: &Migrate) -> Result<Vec<Migration>, Fault> {
-    database::scan(&cx.root()?, &table.dir).map_err(|error| error.explain())
+/// A table with its migrations.
+type Scanned<'a> = (&'a StepId, &'a Migrate, Vec<Migration>);
+
+/// What is wrong in any of the folders is told before anything is done, also when no database runs.
+fn scan<'a>(cx: &Context, tables: &'a Tables) -> Result<Vec<Scanned<'a>>, Fault> {
+    let root = cx.root()?;
+    let (mut scanned, mut faults) = (Vec::new(), Vec::new());
+    for (id, table) in tables {
+        match database::scan(&root, &table.dir) {
+            Ok(migrations) => scanned.push((id, *table, migrations)),
+            Err(error) => {
+                let key = id.key_path().join("dir");
+                let of_table = error.faults().into_iter();
+                faults.extend(of_table.map(|fault| fault.at_key(key.clone())));
+            }
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(scanned),
+        false => Err(cx.show_all(Faults(faults))),
+    }
 }
 
 #[derive(Serialize)]
@@ -87,22 +109,13 @@ struct Checked {
 }
 
 fn check(cx: &Context, tables: &Tables) -> Result<ExitCode, Fault> {
-    let mut valid = Vec::new();
-    let mut faults = Vec::new();
-    for (id, table) in tables {
-        match scan(cx, table) {
-            Ok(migrations) => valid.push(Checked {
-                step: id.clone(),
-                valid: migrations.len(),
-            }),
-            Err(fault) => faults.push(fault),
-        }
-    }
-    // All of them are shown: the last one by the caller.
-    if let Some(last) = faults.pop() {
-        faults.iter().for_each(|fault| cx.show(fault));
-        return Err(last);
-    }
+    let scanned = scan(cx, tables)?.into_iter();
+    let valid: Vec<_> = scanned
+        .map(|(step, _, migrations)| Checked {
+            step: step.clone(),
+            valid: migrations.len(),
+        })
+        .collect();
     cx.answer(&valid, || {
         let lines = valid.iter().map(|Checked { step, valid }| {
             let count = count(*valid, "migration");
@@ -127,11 +140,12 @@ struct AppliedTo {
 
 /// One folder after the other: a person asked for exactly this. Ctrl-C rolls back the file that is being applied.
 async fn apply(cx: &Context, tables: &Tables<'_>) -> Result<ExitCode, Fault> {
+    let scanned = scan(cx, tables)?;
     let cancel = CancellationToken::new();
     let work = async {
         let mut all = Vec::new();
-        for (id, table) in tables {
-            all.push(apply_one(cx, id, table, &cancel).await?);
+        for one in &scanned {
+            all.push(apply_one(cx, one, &cancel).await?);
         }
         Ok(all)
     };
@@ -152,12 +166,9 @@ async fn apply(cx: &Context, tables: &Tables<'_>) -> Result<ExitCode, Fault> {
 
 async fn apply_one(
     cx: &Context,
-    id: &StepId,
-    table: &Migrate,
+    (id, table, migrations): &Scanned<'_>,
     cancel: &CancellationToken,
 ) -> Result<AppliedTo, Fault> {
-    // A wrong file is told even when no database runs.
-    let migrations = scan(cx, table)?;
     let target = cx.database(&table.postgres).await?;
     let options = Options {
         table: table.table.clone(),
@@ -171,13 +182,13 @@ async fn apply_one(
         events.mask(&target.password);
     }
     let shown = tokio::spawn(show_progress(receiver));
-    let applied = database::apply(&target, &migrations, &options, &events.of(id), cancel).await;
+    let applied = database::apply(&target, migrations, &options, &events.of(id), cancel).await;
     drop(events);
     // Every line stands above the answer.
     let _ = shown.await;
     let applied = applied.map_err(|error| error.explain().at_key(id.key_path()))?;
     Ok(AppliedTo {
-        step: id.clone(),
+        step: (*id).clone(),
         postgres: table.postgres.clone(),
         applied: applied.versions,
     })
@@ -210,8 +221,7 @@ struct StatusOf {
 /// Fails when history and folder differ, so that a script can ask.
 async fn status(cx: &Context, tables: &Tables<'_>) -> Result<ExitCode, Fault> {
     let mut all = Vec::new();
-    for (id, table) in tables {
-        let migrations = scan(cx, table)?;
+    for (id, table, migrations) in scan(cx, tables)? {
         let target = cx.database(&table.postgres).await?;
         let status = database::status(&target, &migrations, &table.table)
             .await

@@ -1,11 +1,14 @@
 //! `devenv plan`: what `up` would do and why. Changes nothing, and works with the engine off.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, orphans, run_steps};
+use super::{
+    context::{Context, Faults},
+    orphans, run_steps,
+};
 use crate::{
     config::StepId,
     event::{Fault, FaultClass},
@@ -53,7 +56,8 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let goals = run_steps::goals(&plan, &args.steps)?;
     let steps = cx.steps(cx.silent_events())?;
     let mut rows = orphan_rows(&steps).await?;
-    rows.extend(preview(&steps, &plan, &goals).await?);
+    let (previewed, faults) = preview(&steps, &plan, &goals).await;
+    rows.extend(previewed);
     let changes = rows.iter().any(|(_, d)| d.action != Action::Skip);
     let text = || report::plan(&rows, &plan.hash);
     let answer = Answer {
@@ -67,52 +71,78 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             .collect(),
     };
     cx.answer(&answer, text);
+    if !faults.is_empty() {
+        return Err(cx.show_all(Faults(faults)));
+    }
     Ok(match changes && args.detailed_exit_code {
         true => ExitCode::from(CHANGES),
         false => ExitCode::SUCCESS,
     })
 }
 
-/// Each step's decision, in the order they would run. A step that would run gives no output to those after it.
+/// Each step's decision, in the order they would run, and what would fail. A step that would run gives no output to those after it.
 async fn preview(
     steps: &Steps,
     plan: &Plan,
-    goals: &std::collections::BTreeSet<StepId>,
-) -> Result<Vec<(StepId, Decision)>, Fault> {
+    goals: &BTreeSet<StepId>,
+) -> (Vec<(StepId, Decision)>, Vec<Fault>) {
     let graph = plan.graph();
     let wanted = graph.closure(goals.iter().cloned());
     let order = graph
         .order()
         .expect("checked when the file was read: needs are acyclic");
+    let wrong = steps.check(&wanted).await;
     // Ctrl-C ends the process: there is nothing to undo.
     let never = CancellationToken::new();
     let mut outputs = Outputs::new();
-    let mut rows = Vec::new();
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
     for id in order.into_iter().filter(|id| wanted.contains(id)) {
-        let decision = match steps.decide(&id, &outputs, &never).await {
+        let of_step = wrong.iter().filter(|(step, _)| *step == id);
+        let known: Vec<_> = of_step.map(|(_, fault)| fault.clone()).collect();
+        let verdict = match known.is_empty() {
+            true => steps
+                .decide(&id, &outputs, &never)
+                .await
+                .map_err(|fault| vec![fault]),
+            false => Err(known),
+        };
+        let decision = match verdict {
             Ok(Verdict::Keep(output)) => {
                 outputs.insert(id.clone(), output);
                 Decision::skip()
             }
             Ok(Verdict::Act(decision)) => decision,
-            // What cannot be observed is said, not guessed.
-            Err(fault) if fault.class == FaultClass::Environment => Decision::of(
-                steps.usual_action(&id),
-                vec![Reason::Unknown { what: said(fault) }],
-            ),
-            Err(fault) => return Err(fault),
+            Err(found) => {
+                let reasons = found.iter().map(reason).collect();
+                // What cannot be observed is said, and fails nothing.
+                faults.extend(found.into_iter().filter(|fault| !is_unknown(fault)));
+                Decision::of(steps.usual_action(&id), reasons)
+            }
         };
         rows.push((id, decision));
     }
-    Ok(rows)
+    (rows, faults)
+}
+
+fn is_unknown(fault: &Fault) -> bool {
+    fault.class == FaultClass::Environment
+}
+
+fn reason(fault: &Fault) -> Reason {
+    match is_unknown(fault) {
+        true => Reason::Unknown { what: said(fault) },
+        false => Reason::Fails {
+            what: fault.message.clone(),
+        },
+    }
 }
 
 /// The failure in one line, with its first cause.
-fn said(fault: Fault) -> String {
+fn said(fault: &Fault) -> String {
     let cause = fault.notes.first().and_then(|note| note.lines().next());
     match cause {
         Some(cause) => format!("{}: {cause}", fault.message),
-        None => fault.message,
+        None => fault.message.clone(),
     }
 }
 

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, process::ExitCode};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, interrupt, run_lock};
+use super::{
+    context::{Context, Faults},
+    interrupt, run_lock,
+};
 use crate::{
     config::{Config, StepId, StepKind},
     event::{Explain, Fault, FaultClass, count},
@@ -204,13 +207,11 @@ fn verdict(cx: &Context, files: &[Changed], notes: Vec<String>) -> Result<ExitCo
     if states.is_empty() {
         return edited.map_or(Ok(ExitCode::SUCCESS), Err);
     }
-    if let Some(edited) = edited {
-        cx.show(&edited);
-    }
     let fault = Fault::new(format!(
         "generated code is out of date: {}",
         states.join(", ")
     ));
-    let fault = notes.into_iter().fold(fault, Fault::note);
-    Err(fault.help("run `devenv proto`"))
+    let stale = notes.into_iter().fold(fault, Fault::note);
+    let faults = edited.into_iter().chain([stale.help("run `devenv proto`")]);
+    Err(cx.show_all(Faults(faults.collect())))
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use super::{
-    context::Context,
+    context::{Context, Faults},
     interrupt, orphans, run_lock,
     session::{Logs, Session, exit_code, timings},
 };
@@ -69,7 +69,7 @@ impl<'a> Run<'a> {
         let session = Session::open(cx, self.command, logs)?;
         let result = self.locked(cx, &session).await;
         let records = session.close().await;
-        let result = result?;
+        let result = result.map_err(|faults| cx.show_all(faults))?;
         if self.timings && !cx.json() {
             self.show_timings(&records, &*cx.plan()?);
         }
@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn locked(&self, cx: &Context, session: &Session) -> Result<RunResult, Fault> {
+    async fn locked(&self, cx: &Context, session: &Session) -> Result<RunResult, Faults> {
         let alone = run_lock::acquire(cx, self.command, Some(session.events())).await?;
         match alone.waited {
             true => self.alone(&cx.fresh(), session).await,
@@ -88,13 +88,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn alone(&self, cx: &Context, session: &Session) -> Result<RunResult, Fault> {
+    async fn alone(&self, cx: &Context, session: &Session) -> Result<RunResult, Faults> {
         let goals = goals(&*cx.plan()?, &self.steps)?;
         let mut steps = cx.steps(session.events().clone())?;
         if self.force == Force::Named {
             steps.forced = goals.clone();
         }
         let steps = Arc::new(steps);
+        let wanted = steps.plan.graph().closure(goals.iter().cloned());
+        let wrong = steps.check(&wanted).await;
+        if !wrong.is_empty() {
+            return Err(Faults(wrong.into_iter().map(|(_, fault)| fault).collect()));
+        }
         if self.orphans == Orphans::Remove {
             interrupt::ending(remove_orphans(&steps, &goals)).await?;
         }

@@ -8,12 +8,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Finding, HistoryError, Migration,
     history::{Table, server_message},
-    session::{Failure, Phase, Remains, Sent},
-    sql,
+    session::{self, Failure, Phase, Remains, Sent},
 };
 use crate::{
     config::duration,
-    event::{Explain, Fault, FaultClass},
+    event::{Explain, Fault, FaultClass, Spot, count},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +31,7 @@ pub enum MigrateError {
         #[source]
         source: tokio_postgres::Error,
     },
-    #[error("`{}:{}:{}` failed: {}", .0.file.display(), .0.line, .0.column, .0.message)]
+    #[error("`{}:{}:{}` failed: {}", .0.file.display(), .0.spot.line, .0.spot.column, .0.message)]
     Sql(Box<SqlFailure>),
     #[error("the connection was lost while `{}` was applied", file.display())]
     Lost {
@@ -51,9 +50,7 @@ pub enum MigrateError {
 pub struct SqlFailure {
     /// Relative to the project.
     pub file: PathBuf,
-    /// Both count from 1; columns in characters.
-    pub line: usize,
-    pub column: usize,
+    pub spot: Spot,
     /// The server's, with its SQLSTATE.
     pub message: String,
     pub code: String,
@@ -61,6 +58,8 @@ pub struct SqlFailure {
     pub notes: Vec<String>,
     /// What of the file stays in the database.
     pub remains: String,
+    /// The next run begins with its first statement again, on what remains.
+    pub repeats: bool,
 }
 
 fn diverged(findings: &[Finding]) -> String {
@@ -107,13 +106,14 @@ fn explain_diverged(error: &MigrateError, findings: &[Finding]) -> Fault {
 
 impl SqlFailure {
     fn explain(&self, error: &MigrateError) -> Fault {
-        let mut fault = Fault::from_error(error).at_file(&self.file, self.line, self.column);
+        let mut fault = Fault::from_error(error).at_spot(&self.file, &self.spot);
         for note in self.notes.iter().chain([&self.remains]) {
             fault = fault.note(note);
         }
         match self.code.as_str() {
             "25001" => fault.help("put `-- devenv: no-transaction` on the file's first line: this statement cannot run in a transaction"),
             "2D000" => fault.help("a `do` block or procedure of a migration cannot commit: put `-- devenv: no-transaction` on the file's first line"),
+            _ if self.repeats => fault.help("make its statements fit to run again, such as with `if not exists`, or undo by hand what remains; then run it again"),
             _ => fault,
         }
     }
@@ -169,34 +169,45 @@ fn describe(migration: &Migration, remains: Option<Remains>) -> String {
     let stem = migration.stem();
     match remains {
         None => format!("nothing of `{stem}` remains in the database"),
-        Some(Remains { done: 0, .. }) => {
-            format!(
-                "`{stem}` runs without a transaction; none of its statements was applied before"
-            )
-        }
-        Some(Remains { done, of }) => format!(
-            "`{stem}` runs without a transaction: its first {done} of {of} statements were applied and remain"
+        Some(Remains { done: 0, of }) => format!(
+            "`{stem}` runs without a transaction: this run applied none of its {}; what an earlier, failed run applied remains",
+            count(of, "statement")
         ),
+        Some(Remains { done, of }) if done == of => format!(
+            "`{stem}` runs without a transaction: all its statements were applied and remain, but the history does not say so"
+        ),
+        Some(Remains { done, of }) => {
+            let statements = session::statements(&migration.sql);
+            let last = statements.get(done - 1).map_or(0, |last| last.span.start);
+            let line = Spot::of(&migration.sql, last).line;
+            let which = match done {
+                1 => format!("its first statement of {of} was applied and remains, at line {line}"),
+                _ => format!(
+                    "its first {done} statements of {of} were applied and remain, the last at line {line}"
+                ),
+            };
+            format!("`{stem}` runs without a transaction: {which}")
+        }
     }
 }
 
 fn sql_failure(migration: &Migration, phase: &Phase, db: &DbError) -> SqlFailure {
-    let offset = match phase {
+    let spot = match phase {
         Phase::Statement { span, whole } => {
             let base = match whole {
                 Sent::File => 0,
                 Sent::Statement(_) => span.start,
             };
-            match db.position() {
+            let offset = match db.position() {
                 Some(ErrorPosition::Original(position)) => {
                     base + characters(&migration.sql[base..], *position)
                 }
                 Some(ErrorPosition::Internal { .. }) | None => span.start,
-            }
+            };
+            Spot::of(&migration.sql, offset)
         }
-        Phase::History | Phase::Commit { .. } => 0,
+        Phase::History | Phase::Commit { .. } => Spot::START,
     };
-    let (line, column) = sql::place(&migration.sql, offset);
     let mut notes = Vec::new();
     let parts = [
         ("detail", db.detail()),
@@ -209,17 +220,25 @@ fn sql_failure(migration: &Migration, phase: &Phase, db: &DbError) -> SqlFailure
     if let Some(ErrorPosition::Internal { query, .. }) = db.position() {
         notes.push(format!("query: {query}"));
     }
+    if let Phase::Statement { span, .. } = phase
+        && session::statements(&migration.sql)
+            .iter()
+            .any(|statement| statement.span == *span && statement.builds_index_concurrently())
+        && !migration.transactional
+    {
+        notes.push("a `create index concurrently` that fails may leave an invalid index behind: drop it before the next try".into());
+    }
     if matches!(phase, Phase::Commit { .. }) {
         notes.push("it failed when the file was to be committed".into());
     }
     SqlFailure {
         file: migration.file.clone(),
-        line,
-        column,
+        spot,
         message: format!("{} (SQLSTATE {})", db.message(), db.code().code()),
         code: db.code().code().to_owned(),
         notes,
         remains: describe(migration, remaining(phase)),
+        repeats: remaining(phase).is_some(),
     }
 }
 

@@ -27,5 +27,5 @@ pub use provision::{
     Bootstrap, ProvisionError, Provisioned, Rescue, Wanted, provision, provisioned, rescue,
 };
 pub use ready::{NotReady, Reason, ready};
-pub use scan::{Migration, Problem, ScanErrors, scan};
+pub use scan::{Migration, Problem, ScanError, scan};
 pub use status::{Finding, Row, State, Status, seconds, status};

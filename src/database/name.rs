@@ -17,6 +17,8 @@ pub(super) struct FileName {
 pub(super) enum BadName {
     #[error("is neither a migration nor documentation")]
     NotSql,
+    #[error("is hidden and would be skipped in silence")]
+    Hidden { rename: String },
     #[error("does not end in `.sql`")]
     Extension { rename: String },
     #[error("starts with `U`, which does not undo anything: it means \"may run out of order\"")]
@@ -40,6 +42,9 @@ pub(super) enum BadName {
 impl BadName {
     pub fn help(&self) -> String {
         match self {
+            Self::Hidden { rename } => {
+                format!("rename it to `{rename}`, or move it out of the folder")
+            }
             Self::NotSql => "move it out of the folder, or name it `V<number>__<name>.sql`".into(),
             Self::Unversioned { rename } => format!(
                 "rename it to `{rename}`; to undo a migration, write a new one that does the opposite"
@@ -56,16 +61,21 @@ impl BadName {
     }
 }
 
-/// Documentation and dot files, which may lie beside migrations.
+/// Documentation, dot files and what editors leave beside a file: nobody means them as migrations. A hidden `.sql` may be meant.
 pub(super) fn is_no_migration(file: &str) -> bool {
-    file.starts_with('.')
-        || file.ends_with(".md")
-        || file == "README"
-        || file == "README.txt"
-        || file.ends_with('~')
+    let is_documentation = file.ends_with(".md") || file == "README" || file == "README.txt";
+    let is_saved_by_editor = file.ends_with('~') || (file.starts_with('#') && file.ends_with('#'));
+    // Emacs' lock of a file that is being edited, and macOS' double of a file on a foreign file system.
+    let is_double = file.starts_with(".#") || file.starts_with("._");
+    let is_sql = file.to_ascii_lowercase().ends_with(".sql");
+    is_documentation || is_saved_by_editor || (file.starts_with('.') && (is_double || !is_sql))
 }
 
 pub(super) fn parse(file: &str) -> Result<FileName, BadName> {
+    if let Some(shown) = file.strip_prefix('.') {
+        let rename = shown.to_owned();
+        return Err(BadName::Hidden { rename });
+    }
     let Some((stem, extension)) = file.rsplit_once('.') else {
         return Err(BadName::NotSql);
     };

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::event::{Explain, Fault, FaultClass};
+use crate::event::{Explain, Fault, FaultClass, Spot};
 
 use super::{
     name::{self, FileName},
@@ -47,88 +47,137 @@ impl Migration {
 pub struct Problem {
     /// Relative to the project.
     pub file: PathBuf,
-    /// Both count from 1; columns in characters.
-    pub line: usize,
-    pub column: usize,
+    pub spot: Spot,
     pub what: String,
     pub help: String,
 }
 
-/// Everything that is wrong in a folder.
+/// Why the migrations of a folder cannot be used. Folders are relative to the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScanErrors {
-    /// Relative to the project.
-    pub dir: PathBuf,
-    /// In the order of file names; never empty.
-    pub problems: Vec<Problem>,
+pub enum ScanError {
+    /// The folder itself.
+    Folder {
+        dir: PathBuf,
+        what: String,
+        help: &'static str,
+    },
+    Files {
+        dir: PathBuf,
+        /// In the order of file names; never empty.
+        problems: Vec<Problem>,
+    },
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}", self.file.display())?;
-        if (self.line, self.column) != (1, 1) {
-            write!(f, ":{}:{}", self.line, self.column)?;
+        let (line, column) = (self.spot.line, self.spot.column);
+        if (line, column) != (1, 1) {
+            write!(f, ":{line}:{column}")?;
         }
         write!(f, "` {}", self.what)
     }
 }
 
-impl fmt::Display for ScanErrors {
+impl fmt::Display for ScanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.problems.as_slice() {
-            [problem] => problem.fmt(f),
-            problems => write!(
-                f,
-                "{} problems in migrations folder `{}`",
-                problems.len(),
-                self.dir.display()
-            ),
+        match self {
+            Self::Folder { dir, what, .. } => {
+                write!(f, "migrations folder `{}` {what}", dir.display())
+            }
+            Self::Files { dir, problems } => match problems.as_slice() {
+                [problem] => problem.fmt(f),
+                many => write!(
+                    f,
+                    "{} problems in migrations folder `{}`",
+                    many.len(),
+                    dir.display()
+                ),
+            },
         }
     }
 }
 
-impl std::error::Error for ScanErrors {}
+impl std::error::Error for ScanError {}
 
-impl Explain for ScanErrors {
+impl ScanError {
+    /// Each problem by itself, with its place. A folder's place is known to who named it.
+    pub fn faults(&self) -> Vec<Fault> {
+        match self {
+            Self::Folder { help, .. } => {
+                vec![Fault::from_error(self).class(FaultClass::Usage).help(*help)]
+            }
+            Self::Files { problems, .. } => problems.iter().map(Problem::fault).collect(),
+        }
+    }
+}
+
+impl Problem {
+    fn fault(&self) -> Fault {
+        Fault::new(self.to_string())
+            .class(FaultClass::Usage)
+            .at_spot(&self.file, &self.spot)
+            .help(&self.help)
+    }
+}
+
+impl Explain for ScanError {
     fn explain(&self) -> Fault {
-        let fault = Fault::from_error(self).class(FaultClass::Usage);
-        match self.problems.as_slice() {
-            [one] => fault
-                .at_file(&one.file, one.line, one.column)
-                .help(&one.help),
-            many => many.iter().fold(fault, |fault, problem| {
-                fault.note(format!("{problem}: {}", problem.help))
-            }),
+        match (self, self.faults().as_slice()) {
+            (_, [one]) => one.clone(),
+            (Self::Files { problems, .. }, _) => problems.iter().fold(
+                Fault::from_error(self).class(FaultClass::Usage),
+                |fault, problem| fault.note(format!("{problem}: {}", problem.help)),
+            ),
+            (Self::Folder { .. }, _) => Fault::from_error(self),
         }
     }
 }
 
 /// All migrations of the folder `dir`, a path relative to the project at `root`, by rising version.
-pub fn scan(root: &Path, dir: &str) -> Result<Vec<Migration>, ScanErrors> {
+pub fn scan(root: &Path, dir: &str) -> Result<Vec<Migration>, ScanError> {
     let mut scan = Scan {
         dir: PathBuf::from(dir),
         problems: Vec::new(),
     };
+    let entries = entries(&root.join(dir)).map_err(|error| unreadable(dir, &error))?;
     let mut migrations = Vec::new();
-    match entries(&root.join(dir)) {
-        Ok(entries) => {
-            for (name, path) in entries {
-                migrations.extend(scan.entry(&name, &path));
-            }
-        }
-        Err(error) => scan.unreadable_folder(&error),
+    for (name, path) in entries {
+        migrations.extend(scan.entry(&name, &path));
     }
     scan.duplicates(&migrations);
     if !scan.problems.is_empty() {
         scan.problems
-            .sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-        return Err(ScanErrors {
+            .sort_by(|a, b| (&a.file, a.spot.line).cmp(&(&b.file, b.spot.line)));
+        return Err(ScanError::Files {
             dir: scan.dir,
             problems: scan.problems,
         });
     }
     migrations.sort_by_key(|migration| migration.version);
     Ok(migrations)
+}
+
+fn unreadable(dir: &str, error: &io::Error) -> ScanError {
+    let (what, help) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            "does not exist".to_owned(),
+            "create the first migration with `devenv migrate new NAME`, or correct `dir`",
+        ),
+        io::ErrorKind::NotADirectory => (
+            "is no folder".to_owned(),
+            "name the folder that holds the migrations",
+        ),
+        _ => (
+            format!("cannot be read: {error}"),
+            "make it readable, or correct `dir`",
+        ),
+    };
+    ScanError::Folder {
+        dir: dir.into(),
+        what,
+        help,
+    }
 }
 
 /// Names and paths of a folder's entries, sorted. Names that are no UTF-8 are shown with replacement characters.
@@ -151,41 +200,20 @@ struct Scan {
 
 impl Scan {
     fn problem(&mut self, file: &str, what: impl Into<String>, help: impl Into<String>) {
-        self.problem_at(file, (1, 1), what, help);
+        self.problem_at(file, Spot::START, what, help);
     }
 
     fn problem_at(
         &mut self,
         file: &str,
-        (line, column): (usize, usize),
+        spot: Spot,
         what: impl Into<String>,
         help: impl Into<String>,
     ) {
         self.problems.push(Problem {
             file: self.dir.join(file),
-            line,
-            column,
+            spot,
             what: what.into(),
-            help: help.into(),
-        });
-    }
-
-    fn unreadable_folder(&mut self, error: &io::Error) {
-        let (what, help) = match error.kind() {
-            io::ErrorKind::NotFound => (
-                "does not exist".to_owned(),
-                "create the first migration with `devenv migrate new NAME`, or correct `dir`",
-            ),
-            _ => (
-                format!("cannot be read: {error}"),
-                "make it a folder that you may read, or correct `dir`",
-            ),
-        };
-        self.problems.push(Problem {
-            file: self.dir.clone(),
-            line: 1,
-            column: 1,
-            what,
             help: help.into(),
         });
     }
@@ -233,7 +261,7 @@ impl Scan {
             Err(error) => {
                 self.problem_at(
                     file,
-                    sql::place(&sql, error.at),
+                    Spot::of(&sql, error.at),
                     format!("has {error}"),
                     "migrations are plain SQL as the server reads it: correct it here",
                 );
@@ -279,10 +307,11 @@ impl Scan {
             Ok(text) => Some(text.replace("\r\n", "\n")),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
-                let before = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
+                let text = String::from_utf8_lossy(error.as_bytes());
                 self.problem_at(
                     file,
-                    sql::place(&before, before.len()),
+                    // What is valid comes first, and is the same in both.
+                    Spot::of(&text, valid),
                     "is not UTF-8 from here on",
                     "save it as UTF-8",
                 );
@@ -303,7 +332,7 @@ impl Scan {
                 Some(NO_TRANSACTION) => found = Some(()),
                 Some(other) => self.problem_at(
                     file,
-                    (index + 1, 1),
+                    Spot::line(sql, index + 1),
                     format!("has an unknown directive `{other}`"),
                     format!("the only one is `-- devenv: {NO_TRANSACTION}`"),
                 ),
@@ -326,7 +355,7 @@ impl Scan {
         for comment in late {
             self.problem_at(
                 file,
-                sql::place(sql, comment.start),
+                Spot::of(sql, comment.start),
                 "has its directive below the first statement, where it has no effect",
                 "move it to the first line",
             );
@@ -337,17 +366,17 @@ impl Scan {
         if split.statements.is_empty() {
             self.problem(
                 file,
-                "holds no statement",
-                "write its SQL, or remove the file",
+                "is empty: it holds no statement yet",
+                "write its SQL below the comment, or remove the file",
             );
         }
         let mut open = None;
         for statement in &split.statements {
-            let place = sql::place(sql, statement.span.start);
+            let place = Spot::of(sql, statement.span.start);
             if statement.copies_stdin() {
                 self.problem_at(
                     file,
-                    place,
+                    place.clone(),
                     "copies from stdin, and a migration has none",
                     "write the rows as `insert` statements (`pg_dump --inserts`)",
                 );
@@ -387,8 +416,7 @@ impl Scan {
             for other in others {
                 self.problems.push(Problem {
                     file: other.file.clone(),
-                    line: 1,
-                    column: 1,
+                    spot: Spot::START,
                     what: format!("has version {version}, and so has `{}`", first.file.display()),
                     help: format!(
                         "give the one that is not applied anywhere yet the next number, such as `V{next}__{}.sql`",

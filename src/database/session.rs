@@ -130,20 +130,21 @@ impl<'a> Session<'a> {
         migration: &Migration,
         insert: &str,
     ) -> Result<(), (Phase, Error)> {
-        let result = self.try_in_transaction(migration, insert).await;
-        if result.is_err() {
+        if let Err(failed) = self.up_to_commit(migration, insert).await {
             // Fails when the connection is lost, and then the server has rolled back.
             let _ = self.client.batch_execute("rollback").await;
+            return Err(failed);
         }
-        result
+        // By itself: a commit that fails has ended the transaction, and a rollback behind it would be a warning in the server's log.
+        let commit = self.client.batch_execute("commit").await;
+        commit.map_err(|error| (Phase::Commit { remain: None }, error))
     }
 
-    async fn try_in_transaction(
+    async fn up_to_commit(
         &self,
         migration: &Migration,
         insert: &str,
     ) -> Result<(), (Phase, Error)> {
-        let commit = Phase::Commit { remain: None };
         self.client
             .batch_execute("begin")
             .await
@@ -161,9 +162,9 @@ impl<'a> Session<'a> {
             ));
         }
         self.client
-            .batch_execute(&format!("{RESET} {insert}; commit"))
+            .batch_execute(&format!("{RESET} {insert}"))
             .await
-            .map_err(|error| (commit, error))
+            .map_err(|error| (Phase::Commit { remain: None }, error))
     }
 
     async fn by_statement(
@@ -178,7 +179,10 @@ impl<'a> Session<'a> {
         for (index, statement) in statements.into_iter().enumerate() {
             let control = statement.control();
             if let Err((_, error)) = self.send(&migration.sql[statement.span.clone()]).await {
-                let _ = self.client.batch_execute("rollback").await;
+                // A transaction of the file's own is open, unless it was its commit that failed.
+                if open.is_some() && control != Some(Control::End) {
+                    let _ = self.client.batch_execute("rollback").await;
+                }
                 let done = open.unwrap_or(index);
                 let whole = Sent::Statement(Remains { done, of });
                 return Err((
@@ -223,7 +227,7 @@ impl<'a> Session<'a> {
     }
 }
 
-fn statements(text: &str) -> Vec<Statement> {
+pub(super) fn statements(text: &str) -> Vec<Statement> {
     sql::split(text)
         .expect("checked in scan: the file can be cut")
         .statements

@@ -52,6 +52,16 @@ impl Statement {
         }
     }
 
+    /// `CREATE [UNIQUE] INDEX CONCURRENTLY`: what it began outlives its failure.
+    pub fn builds_index_concurrently(&self) -> bool {
+        let words: Vec<_> = self.words.iter().map(String::as_str).collect();
+        matches!(
+            words.as_slice(),
+            ["create", "index", "concurrently", ..]
+                | ["create", "unique", "index", "concurrently", ..]
+        )
+    }
+
     /// `COPY … FROM STDIN`: its data would follow in the file, which is no SQL.
     pub fn copies_stdin(&self) -> bool {
         self.copies_stdin
@@ -61,16 +71,6 @@ impl Statement {
 /// Cuts the text at its semicolons. Empty statements are dropped; behind a `COPY … FROM STDIN` nothing is read.
 pub fn split(text: &str) -> Result<Split, SplitError> {
     Lexer::new(text).run()
-}
-
-/// Line and column of a byte offset; both count from 1, columns in characters.
-pub fn place(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(offset)];
-    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
 }
 
 struct Lexer<'a> {

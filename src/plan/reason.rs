@@ -25,6 +25,8 @@ pub enum Reason {
     Pending { what: String },
     /// The file no longer mentions it.
     Orphan,
+    /// It would fail, as far as can be told now.
+    Fails { what: String },
     /// It could not be observed, such as with the engine off.
     Unknown { what: String },
     /// The user asked for it.
@@ -66,6 +68,7 @@ impl fmt::Display for Reason {
             Reason::Upstream { step } => write!(f, "`{step}` runs first"),
             Reason::Pending { what } => f.write_str(what),
             Reason::Orphan => f.write_str("no longer in devenv.toml"),
+            Reason::Fails { what } => write!(f, "fails: {what}"),
             Reason::Unknown { what } => write!(f, "not known: {what}"),
             Reason::Asked => f.write_str("asked for"),
         }

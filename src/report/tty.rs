@@ -182,6 +182,7 @@ fn why(ran: Option<&Running>) -> String {
         | Reason::Secret { .. }
         | Reason::Upstream { .. }
         | Reason::Orphan
+        | Reason::Fails { .. }
         | Reason::Unknown { .. } => true,
     });
     let told: Vec<_> = told.cloned().collect();

@@ -3,7 +3,7 @@
 use super::{Cx, blocking};
 use crate::{
     config::Migrate,
-    database::{self, Migration, Target},
+    database::{self, Migration, ScanError, Target},
     event::{Explain, Fault, count},
     plan::{Acted, Action, Output, Reason, Verdict},
 };
@@ -59,9 +59,22 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     })
 }
 
+/// What is wrong with the folder and its files; needs no database.
+pub(super) async fn check(cx: &Cx<'_>) -> Vec<Fault> {
+    let (root, dir) = (cx.steps.root.clone(), table(cx).dir.clone());
+    let faults = blocking(move || match database::scan(&root, &dir) {
+        Ok(_) => Ok::<_, ScanError>(Vec::new()),
+        Err(error) => Ok(error.faults()),
+    })
+    .await;
+    let faults = faults.unwrap_or_else(|fault| vec![fault]).into_iter();
+    faults.map(|fault| fault.at_key(cx.key("dir"))).collect()
+}
+
 async fn scan(cx: &Cx<'_>, table: &Migrate) -> Result<Vec<Migration>, Fault> {
     let (root, dir) = (cx.steps.root.clone(), table.dir.clone());
-    blocking(move || database::scan(&root, &dir)).await
+    let scanned = blocking(move || database::scan(&root, &dir)).await;
+    scanned.map_err(|fault| fault.at_key(cx.key("dir")))
 }
 
 /// The database's address, once its step has run.

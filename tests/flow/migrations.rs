@@ -167,7 +167,30 @@ fn a_migration_outside_of_a_transaction_works_and_says_where_it_fails() {
     );
     let up = project.run(&["up"]);
     assert_eq!(up.code, 1, "{}", up.all());
-    for part in ["migrations/V3__fails.sql:4:8", "42703"] {
+    for part in [
+        "migrations/V3__fails.sql:4:8",
+        "4 | select nonsense;",
+        "42703",
+        "its first statement of 2 was applied and remains, at line 2",
+    ] {
         assert!(up.stderr.contains(part), "{part} in {}", up.all());
     }
+    let again = project.run(&["migrate"]);
+    assert_eq!(again.code, 1, "{}", again.all());
+    for part in [
+        "2 | create table half (id int);",
+        "what an earlier, failed run applied remains",
+        "fit to run again",
+    ] {
+        assert!(again.stderr.contains(part), "{part} in {}", again.all());
+    }
+    let logs = project.ok(&["logs", "postgres.db"]).all();
+    assert!(logs.contains("nonsense"), "{logs}");
+    assert!(!logs.contains("no transaction in progress"), "{logs}");
+    project.write(
+        "migrations/V3__fails.sql",
+        "-- devenv: no-transaction\ncreate table if not exists half (id int);\n",
+    );
+    project.ok(&["migrate"]);
+    assert!(project.ok(&["plan"]).stdout.contains("No changes"));
 }

@@ -70,6 +70,7 @@ impl Case {
         if let Some(crate::event::Site::File { path, line, column }) = fault.site {
             text += &format!("at {}:{line}:{column}\n", path.display());
         }
+        text.extend(fault.excerpt.map(|line| format!("| {line}\n")));
         for note in fault.notes {
             text += &format!("= {note}\n");
         }
@@ -315,6 +316,7 @@ async fn nothing_of_a_failing_migration_remains() {
     case.fails(expect![[r#"
         `m/V2__b.sql:4:40` failed: type "nope" does not exist (SQLSTATE 42704)
         at m/V2__b.sql:4:40
+        | create table c (x text default 'ü', y  nope);
         = nothing of `V2__b` remains in the database
     "#]])
         .await;
@@ -334,6 +336,7 @@ async fn an_error_without_position_points_at_its_statement() {
     case.fails(expect![[r#"
         `m/V1__a.sql:4:3` failed: duplicate key value violates unique constraint "a_pkey" (SQLSTATE 23505)
         at m/V1__a.sql:4:3
+        |   insert into a
         = detail: Key (id)=(2) already exists.
         = nothing of `V1__a` remains in the database
     "#]]).await;
@@ -350,6 +353,7 @@ async fn errors_in_functions_and_at_commit() {
     case.fails(expect![[r#"
         `m/V1__a.sql:2:1` failed: function nope() does not exist (SQLSTATE 42883)
         at m/V1__a.sql:2:1
+        | do $$ begin
         = hint: No function matches the given name and argument types. You might need to add explicit type casts.
         = where: PL/pgSQL function inline_code_block line 2 at PERFORM
         = query: SELECT nope()
@@ -359,6 +363,7 @@ async fn errors_in_functions_and_at_commit() {
     case.fails(expect![[r#"
         `m/V1__a.sql:1:1` failed: invalid transaction termination (SQLSTATE 2D000)
         at m/V1__a.sql:1:1
+        | do $$ begin commit; end $$;
         = where: PL/pgSQL function inline_code_block line 1 at COMMIT
         = nothing of `V1__a` remains in the database
         help: a `do` block or procedure of a migration cannot commit: put `-- devenv: no-transaction` on the file's first line
@@ -387,6 +392,7 @@ async fn without_a_transaction_statement_by_statement() {
     case.fails(expect![[r#"
         `m/V2__b.sql:1:1` failed: CREATE INDEX CONCURRENTLY cannot run inside a transaction block (SQLSTATE 25001)
         at m/V2__b.sql:1:1
+        | create index concurrently a_id on a (id)
         = nothing of `V2__b` remains in the database
         help: put `-- devenv: no-transaction` on the file's first line: this statement cannot run in a transaction
     "#]]).await;
@@ -422,11 +428,85 @@ async fn without_a_transaction_a_failure_says_what_remains() {
     case.fails(expect![[r#"
         `m/V1__a.sql:4:21` failed: type "nope" does not exist (SQLSTATE 42704)
         at m/V1__a.sql:4:21
-        = `V1__a` runs without a transaction: its first 2 of 4 statements were applied and remain
+        |   create table c (é nope);
+        = `V1__a` runs without a transaction: its first 2 statements of 4 were applied and remain, the last at line 3
+        help: make its statements fit to run again, such as with `if not exists`, or undo by hand what remains; then run it again
     "#]])
         .await;
     assert_eq!(case.relations().await, "a b");
     assert_eq!(case.states().await, "1 pending");
+}
+
+/// What the server said while the migrations failed.
+async fn said(case: &Case) -> String {
+    let (result, receiver) = case.apply_with(&CancellationToken::new()).await;
+    result.unwrap_err();
+    messages(receiver).join("\n")
+}
+
+#[tokio::test]
+async fn a_second_try_without_a_transaction_does_not_claim_that_nothing_was_applied() {
+    let case = Case::new(&[(
+        "V1__a.sql",
+        "-- devenv: no-transaction\ncreate table a (id int);\nselect nope;",
+    )])
+    .await;
+    case.fails(expect![[r#"
+        `m/V1__a.sql:3:8` failed: column "nope" does not exist (SQLSTATE 42703)
+        at m/V1__a.sql:3:8
+        | select nope;
+        = `V1__a` runs without a transaction: its first statement of 2 was applied and remains, at line 2
+        help: make its statements fit to run again, such as with `if not exists`, or undo by hand what remains; then run it again
+    "#]]).await;
+    case.fails(expect![[r#"
+        `m/V1__a.sql:2:1` failed: relation "a" already exists (SQLSTATE 42P07)
+        at m/V1__a.sql:2:1
+        | create table a (id int);
+        = `V1__a` runs without a transaction: this run applied none of its 2 statements; what an earlier, failed run applied remains
+        help: make its statements fit to run again, such as with `if not exists`, or undo by hand what remains; then run it again
+    "#]]).await;
+    case.write(
+        "V1__a.sql",
+        "-- devenv: no-transaction\ncreate table if not exists a (id int);\nselect 1;",
+    );
+    assert_eq!(case.apply().await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn an_index_that_failed_halfway_is_told() {
+    let case = Case::new(&[(
+        "V1__a.sql",
+        "-- devenv: no-transaction\ncreate table a as select 1 as id from generate_series(1, 2);\ncreate unique index concurrently a_id on a (id);",
+    )])
+    .await;
+    case.fails(expect![[r#"
+        `m/V1__a.sql:3:1` failed: could not create unique index "a_id" (SQLSTATE 23505)
+        at m/V1__a.sql:3:1
+        | create unique index concurrently a_id on a (id);
+        = detail: Key (id)=(1) is duplicated.
+        = a `create index concurrently` that fails may leave an invalid index behind: drop it before the next try
+        = `V1__a` runs without a transaction: its first statement of 2 was applied and remains, at line 2
+        help: make its statements fit to run again, such as with `if not exists`, or undo by hand what remains; then run it again
+    "#]]).await;
+    assert_eq!(case.relations().await, "a a_id");
+}
+
+#[tokio::test]
+async fn a_failure_rolls_back_only_what_is_open() {
+    for text in [
+        "-- devenv: no-transaction\nselect nope;",
+        "-- devenv: no-transaction\nbegin; create table b (id int); select nope; commit;",
+        "-- devenv: no-transaction\ncreate table a (id int primary key, b int references a deferrable initially deferred);\n\
+         begin; insert into a values (1, 2); commit;",
+        "create table a (id int primary key, b int references a deferrable initially deferred); insert into a values (1, 2);",
+        "create table a (id int); select nope;",
+    ] {
+        let case = Case::new(&[("V1__a.sql", text)]).await;
+        let said = said(&case).await;
+        assert!(!said.contains("WARNING"), "{text}: {said}");
+        // Another run has the lock at once, so nothing is open any more.
+        case.apply().await.unwrap_err();
+    }
 }
 
 #[tokio::test]
@@ -439,7 +519,9 @@ async fn a_transaction_of_its_own_is_rolled_back() {
     case.fails(expect![[r#"
         `m/V1__a.sql:5:8` failed: column "nope" does not exist (SQLSTATE 42703)
         at m/V1__a.sql:5:8
-        = `V1__a` runs without a transaction: its first 1 of 5 statements were applied and remain
+        | select nope;
+        = `V1__a` runs without a transaction: its first statement of 5 was applied and remains, at line 2
+        help: make its statements fit to run again, such as with `if not exists`, or undo by hand what remains; then run it again
     "#]])
         .await;
     assert_eq!(case.relations().await, "a");
@@ -513,7 +595,7 @@ async fn cancel_stops_the_statement_and_rolls_back() {
         (
             "-- devenv: no-transaction\n",
             "b",
-            "the migrations were cancelled; `V2__b` runs without a transaction: its first 1 of 2 statements were applied and remain",
+            "the migrations were cancelled; `V2__b` runs without a transaction: its first statement of 2 was applied and remains, at line 2",
         ),
     ] {
         let case = Case::new(&[("V1__a.sql", "select 1")]).await;

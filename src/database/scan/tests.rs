@@ -14,15 +14,16 @@ fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 fn check(files: &[(&str, &[u8])], expected: Expect) {
     let dir = folder(files);
-    let text = match scan(dir.path(), "m") {
+    let text: String = match scan(dir.path(), "m") {
         Ok(migrations) => migrations
             .iter()
             .map(|m| format!("{} {} {}\n", m.version, m.file.display(), m.transactional))
             .collect(),
-        Err(errors) => {
-            let problems = errors.problems.iter();
-            let lines: String = problems.map(|p| format!("{p}\n    {}\n", p.help)).collect();
-            lines
+        Err(error) => {
+            let help = |fault: &Fault| fault.help.clone().unwrap_or_default();
+            let faults = error.faults();
+            let lines = faults.iter().map(|f| format!("{f}\n    {}\n", help(f)));
+            lines.collect()
         }
     };
     expected.assert_eq(&text);
@@ -137,10 +138,10 @@ fn every_bad_text_at_once() {
                 write the rows as `insert` statements (`pg_dump --inserts`)
             `m/V13__zero.sql` holds a zero byte
                 save it as plain UTF-8 text
-            `m/V1__empty.sql` holds no statement
-                write its SQL, or remove the file
-            `m/V2__comments.sql` holds no statement
-                write its SQL, or remove the file
+            `m/V1__empty.sql` is empty: it holds no statement yet
+                write its SQL below the comment, or remove the file
+            `m/V2__comments.sql` is empty: it holds no statement yet
+                write its SQL below the comment, or remove the file
             `m/V3__latin.sql:2:9` is not UTF-8 from here on
                 save it as UTF-8
             `m/V4__bom.sql` begins with a byte order mark, which Postgres takes for a syntax error
@@ -180,9 +181,15 @@ fn duplicates_name_both_files() {
 fn a_missing_folder_and_a_file_in_its_place() {
     let dir = folder(&[("V1__a.sql", b"select 1")]);
     let error = scan(dir.path(), "migrations").unwrap_err();
-    assert_eq!(error.to_string(), "`migrations` does not exist");
+    assert_eq!(
+        error.to_string(),
+        "migrations folder `migrations` does not exist"
+    );
     let error = scan(dir.path(), "m/V1__a.sql").unwrap_err();
-    assert!(error.to_string().contains("cannot be read"), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "migrations folder `m/V1__a.sql` is no folder"
+    );
 }
 
 #[test]
@@ -208,5 +215,38 @@ fn a_fault_points_into_the_file() {
             column: 2
         })
     );
+    assert_eq!(fault.excerpt.as_deref(), Some(" commit;"));
     assert_eq!(fault.class, FaultClass::Usage);
+}
+
+#[test]
+fn hidden_migrations_are_refused_and_what_editors_leave_is_not() {
+    let sql = b"select 1".as_slice();
+    check(
+        &[
+            ("V1__a.sql", sql),
+            (".V5__x.sql.swp", b"\0"),
+            (".V5__x.sql.kate-swp", b"\0"),
+            (".#V5__x.sql", b"\0"),
+            ("#V5__x.sql#", sql),
+            ("V5__x.sql~", sql),
+            ("._V1__a.sql", b"\0"),
+            (".DS_Store", b"\0"),
+            (".idea/V5__x.sql", sql),
+        ],
+        expect![[r#"
+            1 m/V1__a.sql true
+        "#]],
+    );
+    check(
+        &[(".V5__x.sql", sql), (".V6__y.SQL", sql), (".old.sql", sql)],
+        expect![[r#"
+            `m/.V5__x.sql` is hidden and would be skipped in silence
+                rename it to `V5__x.sql`, or move it out of the folder
+            `m/.V6__y.SQL` is hidden and would be skipped in silence
+                rename it to `V6__y.SQL`, or move it out of the folder
+            `m/.old.sql` is hidden and would be skipped in silence
+                rename it to `old.sql`, or move it out of the folder
+        "#]],
+    );
 }

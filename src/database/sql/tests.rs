@@ -114,13 +114,6 @@ fn what_never_closes_is_an_error_at_its_start() {
     }
 }
 
-#[test]
-fn places_count_characters() {
-    assert_eq!(place("é\nüx", 0), (1, 1));
-    assert_eq!(place("é\nüx", 5), (2, 2));
-    assert_eq!(place("é", 99), (1, 2));
-}
-
 proptest::proptest! {
     /// Cutting never panics, and whatever is cut lies in order within the text.
     #[test]
