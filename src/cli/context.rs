@@ -12,7 +12,7 @@ use super::{Global, OutputFormat, session};
 use crate::{
     config::{self, Config, StepId},
     database::Target,
-    event::{Events, Explain, Fault, FaultClass},
+    event::{Events, Explain, Fault, FaultClass, count},
     image::Images,
     lockfile::Lock,
     plan::{self, Digest, FileCache, Plan},
@@ -26,6 +26,9 @@ use crate::{
     sys::docker_host::Endpoint,
     toolchain::{Locking, Toolchain},
 };
+
+/// More failures at once help nobody.
+const SHOWN: usize = 20;
 
 /// Failures that are shown one after the other; never empty.
 pub struct Faults(pub Vec<Fault>);
@@ -219,7 +222,7 @@ impl Context {
         let output = outputs.get(id).ok_or_else(|| {
             Fault::new(format!("`{id}` is not running"))
                 .class(FaultClass::Environment)
-                .help("run `devenv up` first")
+                .help(format!("run `devenv up {id}` first"))
         })?;
         steps::postgres_target(&steps, id, output).await
     }
@@ -253,7 +256,16 @@ impl Context {
 
     /// Shows all but the last failure, which is the caller's to show, with blank lines between them.
     pub fn show_all(&self, Faults(mut faults): Faults) -> Fault {
-        let last = faults.pop().expect("a failure has at least one fault");
+        let more = faults.len().saturating_sub(SHOWN);
+        faults.truncate(SHOWN);
+        let mut last = faults.pop().expect("a failure has at least one fault");
+        if more > 0 {
+            let class = last.class;
+            faults.push(last);
+            last = Fault::new(format!("{} not shown", count(more, "more problem")))
+                .class(class)
+                .help("correct these first, then run it again");
+        }
         for fault in &faults {
             self.show(fault);
             anstream::eprintln!();

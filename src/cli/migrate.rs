@@ -44,6 +44,13 @@ enum Action {
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let config = cx.config()?;
     let tables = tables(&config, args.step.as_ref())?;
+    if args.check && args.action.is_some() {
+        return Err(
+            Fault::new("`--check` looks at files alone, and goes with no action")
+                .class(FaultClass::Usage)
+                .help("run `devenv migrate --check` by itself"),
+        );
+    }
     match args.action {
         Some(Action::New { name }) => new(cx, &tables, &name),
         Some(Action::Status) => status(cx, &tables).await,
@@ -118,11 +125,14 @@ fn check(cx: &Context, tables: &Tables) -> Result<ExitCode, Fault> {
         .collect();
     cx.answer(&valid, || {
         let lines = valid.iter().map(|Checked { step, valid }| {
-            let count = count(*valid, "migration");
-            let verb = if *valid == 1 { "is" } else { "are" };
+            let said = match valid {
+                0 => "no migrations yet".to_owned(),
+                1 => "1 migration is valid".to_owned(),
+                _ => format!("{} are valid", count(*valid, "migration")),
+            };
             match tables.len() {
-                1 => format!("{count} {verb} valid\n"),
-                _ => format!("{step}: {count} {verb} valid\n"),
+                1 => format!("{said}\n"),
+                _ => format!("{step}: {said}\n"),
             }
         });
         lines.collect()

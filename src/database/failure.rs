@@ -15,6 +15,9 @@ use crate::{
     event::{Explain, Fault, FaultClass, Spot, count},
 };
 
+/// How many differences are named one by one.
+const NAMED: usize = 10;
+
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     #[error(transparent)]
@@ -98,9 +101,26 @@ fn explain_diverged(error: &MigrateError, findings: &[Finding]) -> Fault {
             Some(file) => fault.at_file(file, 1, 1).help(finding.help()),
             None => fault.help(finding.help()),
         },
-        many => many.iter().fold(fault, |fault, finding| {
-            fault.note(format!("{finding}: {}", finding.help()))
-        }),
+        many => many_diverged(fault, many),
+    }
+}
+
+/// What many have in common is said once; of very many, the first ones are named.
+fn many_diverged(fault: Fault, findings: &[Finding]) -> Fault {
+    let first = findings[0].help();
+    let is_common = findings.iter().all(|finding| finding.help() == first);
+    let notes = findings.iter().take(NAMED).map(|finding| match is_common {
+        true => finding.to_string(),
+        false => format!("{finding}: {}", finding.help()),
+    });
+    let mut fault = notes.fold(fault, Fault::note);
+    let more = findings.len().saturating_sub(NAMED);
+    if more > 0 {
+        fault = fault.note(format!("and {more} more: see `devenv migrate status`"));
+    }
+    match is_common {
+        true => fault.help(first),
+        false => fault,
     }
 }
 

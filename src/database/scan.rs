@@ -236,6 +236,14 @@ impl Scan {
             }
             return None;
         }
+        if !path.exists() {
+            self.problem(
+                file,
+                "is a link to nothing",
+                "correct where it points to, or remove it",
+            );
+            return None;
+        }
         if !path.is_file() {
             self.problem(
                 file,

@@ -235,6 +235,11 @@ fn read(root: &Path, path: &str) -> Result<String, ProtoError> {
             help: Some("save the file as UTF-8".to_owned()),
         }
     })?;
+    // Some editors on Windows write a byte order mark; protoc skips it as well.
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
     match source::head(&text).edition {
         Some(edition) => Err(ProtoError::Edition {
             path: path.to_owned(),

@@ -14,6 +14,9 @@ use crate::{
     plan::{Action, Decision, Digest},
 };
 
+/// How many reasons of a step are shown; JSON has them all.
+const REASONS: usize = 20;
+
 /// Steps that would do something, with their reasons, in the given order; the others are counted.
 pub fn plan(decisions: &[(StepId, Decision)], hash: &Digest) -> String {
     let is_change = |(_, decision): &&(StepId, Decision)| decision.action != Action::Skip;
@@ -28,9 +31,13 @@ pub fn plan(decisions: &[(StepId, Decision)], hash: &Digest) -> String {
         let name = styled(STRONG, format_args!("{:width$}", step.to_string()));
         let action = styled(colour(decision.action), decision.action.as_str());
         let _ = writeln!(text, "{name}  {action}");
-        for reason in &decision.reasons {
+        for reason in decision.reasons.iter().take(REASONS) {
             let reason = words::clean(&reason.to_string());
             let _ = writeln!(text, "    {reason}");
+        }
+        let more = decision.reasons.len().saturating_sub(REASONS);
+        if more > 0 {
+            let _ = writeln!(text, "    and {more} more");
         }
     }
     if !changes.is_empty() {
@@ -138,6 +145,18 @@ mod tests {
                 plan 29fde71e3ef2
             "#]],
         );
+    }
+
+    #[test]
+    fn the_end_of_a_long_list_of_reasons_is_counted() {
+        let pending = |number| Reason::Pending {
+            what: format!("reason {number}"),
+        };
+        let reasons: Vec<_> = (1..=REASONS + 3).map(pending).collect();
+        let step = "migrate.db".parse().expect("a step id");
+        let rows = [(step, Decision::of(Action::Apply, reasons))];
+        let text = plan(&rows, &Digest::of("plan"));
+        assert!(text.contains("    reason 20\n    and 3 more\n"), "{text}");
     }
 
     #[test]

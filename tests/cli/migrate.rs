@@ -174,22 +174,23 @@ fn what_is_wrong_in_the_folder_hides_no_plan_and_lets_nothing_start() {
 
 #[test]
 fn a_wrong_folder_is_marked_where_it_is_named() {
-    let more = "[migrate.other]\npostgres = \"postgres.db\"\ndir = \"devenv.toml\"\n";
+    let more =
+        "[migrate.other]\npostgres = \"postgres.db\"\ntable = \"other\"\ndir = \"devenv.toml\"\n";
     let project = Project::new(&format!("{CONFIG}{more}"));
     project.write("migrations/V1__a.sql", "select 1");
     check(
         &project,
         &["migrate", "--check"],
         expect![[r#"
-        2
-        error: migrations folder `devenv.toml` is no folder
-          --> devenv.toml:13:1
-           |
-        13 | dir = "devenv.toml"
-           | ^^^
-           |
-           = help: name the folder that holds the migrations
-    "#]],
+            2
+            error: migrations folder `devenv.toml` is no folder
+              --> devenv.toml:14:1
+               |
+            14 | dir = "devenv.toml"
+               | ^^^
+               |
+               = help: name the folder that holds the migrations
+        "#]],
     );
 }
 
@@ -250,7 +251,7 @@ fn timestamps_stay_timestamps() {
 
 #[test]
 fn several_folders_need_a_name() {
-    let more = "[migrate.other]\ndir = \"other\"\npostgres = \"postgres.db\"\n";
+    let more = "[migrate.other]\ndir = \"other\"\npostgres = \"postgres.db\"\ntable = \"other\"\n";
     let project = Project::new(&format!("{CONFIG}{more}"));
     project.write("migrations/V1__a.sql", "select 1");
     project.write("other/V1__a.sql", "select 1");
@@ -265,6 +266,8 @@ fn several_folders_need_a_name() {
     );
     let ran = project.run(&["migrate", "new", "b"]);
     assert_eq!(ran.code, 2);
+    let ran = project.run(&["migrate", "--check", "status"]);
+    assert_eq!(ran.code, 2, "{}", ran.all());
     check(
         &project,
         &["migrate", "new", "b", "--step", "migrate.other"],

@@ -27,6 +27,7 @@ pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
     network_names(report, config);
     images(report, config);
     protos(report, config);
+    histories(report, config);
 }
 
 /// The probe's port exists; an HTTP probe without one takes `http`, or the only one.
@@ -195,6 +196,32 @@ fn same_outputs(report: &mut Report<'_>, a: (&str, &Proto), b: (&str, &Proto)) {
             error.label(format!("`{earlier}` is at {FILE}:{line}:{column}"));
         }
         error.help("give one of them another `out`, or make them one table");
+    }
+}
+
+/// Two folders with one history: each would take the other's migrations for its own with their files missing.
+fn histories(report: &mut Report<'_>, config: &Config) {
+    let mut seen: BTreeMap<(&StepId, String), &str> = BTreeMap::new();
+    for (name, migrate) in &config.migrate {
+        // As Postgres reads an unquoted name.
+        let table = migrate.table.to_lowercase();
+        let table = match table.contains('.') {
+            true => table,
+            false => format!("public.{table}"),
+        };
+        let Some(other) = seen.insert((&migrate.postgres, table), name) else {
+            continue;
+        };
+        let message = format!(
+            "`migrate.{other}` and `migrate.{name}` keep the same history, `{}` of `{}`",
+            migrate.table, migrate.postgres
+        );
+        report
+            .at_key(&KeyPath::of(["migrate", name, "table"]), message)
+            .help(format!(
+                "give one of them a `table` of its own, such as \"public.{}_history\"",
+                name.replace('-', "_")
+            ));
     }
 }
 

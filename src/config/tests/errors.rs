@@ -367,3 +367,29 @@ fn two_protos_that_write_the_same_files() {
         "#]],
     );
 }
+
+#[test]
+fn two_migration_folders_with_one_history() {
+    errors(
+        r#"
+        [postgres.a]
+        version = "15"
+        [postgres.b]
+        version = "15"
+        [migrate.one]
+        postgres = "postgres.a"
+        [migrate.two]
+        postgres = "postgres.a"
+        table = "Refinery_Schema_History"
+        [migrate.three]
+        postgres = "postgres.b"
+        [migrate.four]
+        postgres = "postgres.a"
+        table = "public.four"
+        "#,
+        expect![[r#"
+            12:9 `table`: `migrate.one` and `migrate.two` keep the same history, `Refinery_Schema_History` of `postgres.a`
+                help: give one of them a `table` of its own, such as "public.two_history"
+        "#]],
+    );
+}

@@ -290,6 +290,33 @@ async fn missing_and_late_files_are_refused_together() {
 }
 
 #[tokio::test]
+async fn many_differences_are_told_in_short() {
+    let case = Case::new(&[]).await;
+    for n in 1..=12 {
+        case.write(&format!("V{n}__t.sql"), "select 1");
+    }
+    case.apply().await.unwrap();
+    for n in 1..=12 {
+        case.remove(&format!("V{n}__t.sql"));
+    }
+    case.fails(expect![[r#"
+        12 migrations differ from what was applied
+        = `V1__t` was applied on [TIME] and its file is missing
+        = `V2__t` was applied on [TIME] and its file is missing
+        = `V3__t` was applied on [TIME] and its file is missing
+        = `V4__t` was applied on [TIME] and its file is missing
+        = `V5__t` was applied on [TIME] and its file is missing
+        = `V6__t` was applied on [TIME] and its file is missing
+        = `V7__t` was applied on [TIME] and its file is missing
+        = `V8__t` was applied on [TIME] and its file is missing
+        = `V9__t` was applied on [TIME] and its file is missing
+        = `V10__t` was applied on [TIME] and its file is missing
+        = and 2 more: see `devenv migrate status`
+        help: restore the file, or switch back to the branch that has it; or start over with `devenv down --volumes` (removes the data)
+    "#]]).await;
+}
+
+#[tokio::test]
 async fn a_late_file_gets_its_new_name_told() {
     let case = Case::new(&[("V2__b.sql", "create table b (id int)")]).await;
     case.apply().await.unwrap();

@@ -250,3 +250,30 @@ fn hidden_migrations_are_refused_and_what_editors_leave_is_not() {
         "#]],
     );
 }
+
+#[test]
+fn links_are_followed_to_files_alone() {
+    let dir = folder(&[("V1__a.sql", b"select 1")]);
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, dir.path().join("m").join(name)).unwrap();
+    };
+    fs::write(dir.path().join("elsewhere.sql"), "select 2").unwrap();
+    link("../elsewhere.sql", "V2__b.sql");
+    let versions: Vec<_> = scan(dir.path(), "m")
+        .unwrap()
+        .iter()
+        .map(|m| m.version)
+        .collect();
+    assert_eq!(versions, [1, 2]);
+    link("nowhere", "V3__c.sql");
+    link("..", "V4__d.sql");
+    let error = scan(dir.path(), "m").unwrap_err();
+    let told: Vec<_> = error.faults().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "`m/V3__c.sql` is a link to nothing",
+            "`m/V4__d.sql` is a folder, and migrations are read from one folder only"
+        ]
+    );
+}

@@ -219,3 +219,11 @@ fn inputs_are_the_files_and_what_they_import() {
         ["lib/c.proto", "lib/lib/b.proto", "proto/a.proto"]
     );
 }
+
+#[tokio::test]
+async fn a_file_from_windows_is_the_same_file() {
+    let unix = Case::new(&[("proto/a.proto", HELLO)]).rust();
+    let windows = format!("\u{feff}{}", HELLO.replace('\n', "\r\n"));
+    let windows = Case::new(&[("proto/a.proto", &windows)]).rust();
+    assert_eq!(unix.generate().await, windows.generate().await);
+}
