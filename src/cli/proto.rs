@@ -12,7 +12,7 @@ use crate::{
     config::{Config, StepId, StepKind},
     event::{Explain, Fault, FaultClass, count},
     plan::{Outputs, Verdict},
-    proto::{self, Changed, Diff, Existing, Leftover, Written},
+    proto::{self, Changed, Diff, Existing, Leftover, ProtoError, Written},
     steps::{Made, Steps},
 };
 
@@ -158,6 +158,7 @@ fn check(
     leftovers: &[Leftover],
 ) -> Result<ExitCode, Fault> {
     let mut all = Diff::default();
+    let mut faults = Vec::new();
     for made in made {
         let diff = proto::check(
             &steps.root,
@@ -165,7 +166,17 @@ fn check(
             &made.generated,
             steps.store.dir(),
         )
-        .map_err(|error| error.explain())?;
+        .map_err(|error| error.explain().at_key(made.id.key_path()))?;
+        let foreign = diff
+            .files
+            .iter()
+            .filter(|file| file.state == Existing::Foreign);
+        faults.extend(foreign.map(|file| {
+            let path = file.path.clone();
+            ProtoError::Foreign { path }
+                .explain()
+                .at_key(made.id.key_path())
+        }));
         all.files.extend(diff.files);
     }
     let mut notes = Vec::new();
@@ -187,11 +198,15 @@ fn check(
         true => format!("{} up to date\n", count(total, "file")),
         false => all.files.iter().map(|file| file.diff.as_str()).collect(),
     });
-    verdict(cx, &all.files, notes)
+    faults.extend(drift(&all.files, notes));
+    match faults.is_empty() {
+        true => Ok(ExitCode::SUCCESS),
+        false => Err(cx.show_all(Faults(faults))),
+    }
 }
 
 /// What is out of date, and what only a person can settle.
-fn verdict(cx: &Context, files: &[Changed], notes: Vec<String>) -> Result<ExitCode, Fault> {
+fn drift(files: &[Changed], notes: Vec<String>) -> impl Iterator<Item = Fault> {
     let of = |state| files.iter().filter(move |file| file.state == state);
     let edited: Vec<_> = of(Existing::Edited).map(|file| file.path.clone()).collect();
     let edited = proto::edited(&edited);
@@ -204,14 +219,11 @@ fn verdict(cx: &Context, files: &[Changed], notes: Vec<String>) -> Result<ExitCo
     .filter(|(files, _)| *files > 0)
     .map(|(files, word)| format!("{} {word}", count(files, "file")))
     .collect();
-    if states.is_empty() {
-        return edited.map_or(Ok(ExitCode::SUCCESS), Err);
-    }
-    let fault = Fault::new(format!(
-        "generated code is out of date: {}",
-        states.join(", ")
-    ));
-    let stale = notes.into_iter().fold(fault, Fault::note);
-    let faults = edited.into_iter().chain([stale.help("run `devenv proto`")]);
-    Err(cx.show_all(Faults(faults.collect())))
+    let stale = (!states.is_empty()).then(|| {
+        let states = states.join(", ");
+        let fault = Fault::new(format!("generated code is out of date: {states}"));
+        let fault = notes.into_iter().fold(fault, Fault::note);
+        fault.help("run `devenv proto`")
+    });
+    edited.into_iter().chain(stale)
 }

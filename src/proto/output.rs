@@ -70,6 +70,8 @@ pub enum Existing {
     Stale,
     /// As `Stale`, but edited since: [`write`] leaves it alone, too.
     Edited,
+    /// It would be generated, but what is there was not: [`write`] refuses to replace it.
+    Foreign,
 }
 
 /// Brings the disk to the generated state: all or nothing, as far as the file system allows.
@@ -148,10 +150,10 @@ pub fn check(
         .into_iter()
         .map(|(path, old)| Changed {
             path: path.to_owned(),
-            state: if old.is_some() {
-                Existing::Changed
-            } else {
-                Existing::Missing
+            state: match &old {
+                None => Existing::Missing,
+                Some(old) if is_foreign(path, old, &records) => Existing::Foreign,
+                Some(_) => Existing::Changed,
             },
             diff: unified(path, old.as_deref(), Some(&generated.files[path])),
         })
@@ -224,6 +226,11 @@ pub(super) fn inside(folder: &str, name: &str) -> Option<String> {
     })
 }
 
+/// True for what no generator made.
+fn is_foreign(path: &str, content: &[u8], records: &Records) -> bool {
+    !content.is_empty() && !records.know(path) && !manifest::is_marked(content)
+}
+
 /// Refuses to replace what no generator made, and to write through a link out of the project.
 fn may_write(
     root: &Path,
@@ -231,8 +238,7 @@ fn may_write(
     old: Option<&[u8]>,
     records: &Records,
 ) -> Result<(), ProtoError> {
-    let own = records.know(path);
-    if old.is_some_and(|old| !old.is_empty() && !own && !manifest::is_marked(old)) {
+    if old.is_some_and(|old| is_foreign(path, old, records)) {
         return Err(ProtoError::Foreign {
             path: path.to_owned(),
         });

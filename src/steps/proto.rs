@@ -58,8 +58,9 @@ impl Steps {
         for name in names {
             let id = StepId::new(StepKind::Proto, name);
             let cx = self.cx(&id, outputs, cancel);
-            let known = inputs(&cx, table(&cx)).await?;
-            let generated = in_memory(&cx).await?;
+            let at_table = |fault: Fault| fault.at_key(cx.step.site.clone());
+            let known = inputs(&cx, table(&cx)).await.map_err(at_table)?;
+            let generated = in_memory(&cx).await.map_err(at_table)?;
             all.push(Made {
                 id,
                 generated,
@@ -101,7 +102,9 @@ impl Steps {
     pub async fn write(&self, made: Made, outputs: &Outputs) -> Result<Written, Fault> {
         let cancel = CancellationToken::new();
         let id = made.id.clone();
-        let (written, _) = write(&self.cx(&id, outputs, &cancel), made).await?;
+        let cx = self.cx(&id, outputs, &cancel);
+        let written = write(&cx, made).await;
+        let (written, _) = written.map_err(|fault| fault.at_key(cx.step.site.clone()))?;
         Ok(written)
     }
 

@@ -284,3 +284,27 @@ fn without_a_table_there_is_nothing_to_generate() {
         );
     }
 }
+
+#[test]
+fn a_file_in_the_way_is_told_alike() {
+    let project = project();
+    project.write("gen/hello.rs", "// mine\n");
+    let said = expect![[r#"
+        error: `gen/hello.rs` is in the way: it was not generated
+         --> devenv.toml:4:1
+          |
+        4 | [proto.hello]
+          | ^^^^^^^^^^^^^
+          |
+          = note: it bears no mark of a generator, and no record says that devenv wrote it
+          = help: move or delete `gen/hello.rs`, or choose another output folder
+    "#]];
+    let proto = project.run(&["proto"]);
+    assert_eq!(proto.code, 1, "{}", proto.all());
+    said.assert_eq(&proto.stderr);
+    let check = project.run(&["proto", "--check"]);
+    assert_eq!(check.code, 1, "{}", check.all());
+    assert_eq!(check.stderr, proto.stderr);
+    assert!(check.stdout.contains("-// mine"), "{}", check.all());
+    assert_eq!(project.read("gen/hello.rs"), "// mine\n");
+}

@@ -50,6 +50,14 @@ async fn nothing_is_written_when_one_file_cannot_be() {
     .assert_eq(&shown(&fault));
     assert!(!case.join("gen").exists());
     assert_eq!(case.read("out/two.txt"), "written by hand");
+    let states: Vec<_> = case
+        .diff()
+        .await
+        .files
+        .iter()
+        .map(|file| file.state)
+        .collect();
+    assert_eq!(states, [Existing::Missing, Existing::Foreign]);
 }
 
 #[tokio::test]
