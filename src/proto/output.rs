@@ -146,6 +146,9 @@ pub fn check(
 ) -> Result<Diff, ProtoError> {
     let records = Records::load(&manifests(state));
     let Pending { wanted, stale } = Pending::find(root, name, generated, &records)?;
+    for path in wanted.keys() {
+        stays_inside(root, path)?;
+    }
     let mut files: Vec<_> = wanted
         .into_iter()
         .map(|(path, old)| Changed {
@@ -243,6 +246,10 @@ fn may_write(
             path: path.to_owned(),
         });
     }
+    stays_inside(root, path)
+}
+
+fn stays_inside(root: &Path, path: &str) -> Result<(), ProtoError> {
     let real = |path: &Path| {
         path.ancestors()
             .find_map(|ancestor| ancestor.canonicalize().ok())

@@ -4,7 +4,7 @@ use std::fs;
 
 use expect_test::expect;
 
-use crate::support::Project;
+use crate::support::{Project, write_program};
 
 const HELLO: &str = "syntax = \"proto3\";\npackage hello;\nmessage Hello { string name = 1; }\n";
 
@@ -307,4 +307,27 @@ fn a_file_in_the_way_is_told_alike() {
     assert_eq!(check.stderr, proto.stderr);
     assert!(check.stdout.contains("-// mine"), "{}", check.all());
     assert_eq!(project.read("gen/hello.rs"), "// mine\n");
+}
+
+/// Answers with one file, whatever it is asked.
+const PLUGIN: &str = "#!/bin/sh\ncat >/dev/null\nprintf '\\172\\006\\012\\001n\\172\\001x'\n";
+
+#[test]
+fn a_plugin_of_the_toolchain_is_part_of_what_is_remembered() {
+    let project = project();
+    let config = project.read("devenv.toml");
+    write_program(&project.join("bin/own"), PLUGIN);
+    let with_tool = |command: &str| {
+        let plugin = "plugin.own = { command = \"bin/own\", out = \"out\" }";
+        let tool = format!("[toolchain.shell]\nfrom = \"system\"\ncommand = \"{command}\"");
+        project.write("devenv.toml", &format!("{config}{plugin}\n{tool}\n"));
+        project.ok(&["proto"]);
+        project.run(&["plan"]).all()
+    };
+    let plan = with_tool("bash");
+    assert_eq!(project.read("out/n"), "x");
+    assert!(plan.contains("No changes"), "{plan}");
+    // Which tool it would be made with is not known.
+    let plan = with_tool("no-such-tool");
+    assert!(plan.contains("`toolchain.shell` runs first"), "{plan}");
 }

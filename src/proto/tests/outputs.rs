@@ -163,6 +163,8 @@ async fn links_out_of_the_project_are_not_followed() {
     let generated = case.try_generate().await.unwrap();
     let error = case.put(&generated).unwrap_err();
     assert!(matches!(error, ProtoError::LinkedOut { .. }), "{error}");
+    let error = check(case.dir.path(), "x", &generated, &case.join(".devenv")).unwrap_err();
+    assert!(matches!(error, ProtoError::LinkedOut { .. }), "{error}");
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }
 
