@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Config, StepId, StepKind, ToolSource},
-    event::{Explain, Fault, FaultClass},
+    event::{Explain, Fault, FaultClass, Spot},
     plan::{Digest, image_step},
     sys::fs,
 };
@@ -106,11 +106,7 @@ pub enum LockError {
         source: io::Error,
     },
     #[error("`{FILE}` is broken: {message}")]
-    Parse {
-        message: String,
-        line: usize,
-        column: usize,
-    },
+    Parse { message: String, spot: Spot },
     #[error("`{FILE}` has version {found}, this devenv reads version {VERSION}")]
     Version { found: u32 },
     #[error("cannot write `{}`", path.display())]
@@ -125,9 +121,9 @@ impl Explain for LockError {
     fn explain(&self) -> Fault {
         let fault = Fault::from_error(self);
         match self {
-            LockError::Parse { line, column, .. } => fault
+            LockError::Parse { spot, .. } => fault
                 .class(FaultClass::Usage)
-                .at_file(FILE, *line, *column)
+                .at_spot(FILE, spot)
                 .help("restore the file from git, or delete it and run `devenv lock`"),
             LockError::Version { .. } => fault
                 .class(FaultClass::Usage)
@@ -162,13 +158,10 @@ impl Lock {
 
     pub fn parse(text: &str) -> Result<Self, LockError> {
         let document: Document = toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start).min(text.len());
-            let before = text.get(..start).unwrap_or_default();
-            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+            let start = error.span().map_or(0, |span| span.start);
             LockError::Parse {
                 message: error.message().trim().replace('\n', ", "),
-                line: before.matches('\n').count() + 1,
-                column: before[line_start..].chars().count() + 1,
+                spot: Spot::of(text, start),
             }
         })?;
         if document.version != VERSION {

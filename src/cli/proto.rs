@@ -48,7 +48,11 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     }
     let cancel = CancellationToken::new();
     let work = async {
-        let outputs = tools(&steps, &names, &cancel).await;
+        let outputs = match args.check {
+            true => Outputs::new(),
+            // They are part of what is remembered.
+            false => tools(&steps, &names, &cancel).await,
+        };
         let made = steps.generate(&names, &outputs, &cancel).await?;
         Ok((outputs, made))
     };

@@ -2,13 +2,17 @@
 //!
 //! Needs no database. All problems of a folder are reported at once.
 
+mod problem;
+
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use crate::event::{Explain, Fault, FaultClass, Spot};
+use crate::event::Spot;
+
+pub use problem::{Problem, ScanError};
 
 use super::{
     name::{self, FileName},
@@ -42,105 +46,13 @@ impl Migration {
     }
 }
 
-/// One thing that is wrong in the folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Relative to the project.
-    pub file: PathBuf,
-    pub spot: Spot,
-    pub what: String,
-    pub help: String,
-}
-
-/// Why the migrations of a folder cannot be used. Folders are relative to the project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ScanError {
-    /// The folder itself.
-    Folder {
-        dir: PathBuf,
-        what: String,
-        help: &'static str,
-    },
-    Files {
-        dir: PathBuf,
-        /// In the order of file names; never empty.
-        problems: Vec<Problem>,
-    },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}", self.file.display())?;
-        let (line, column) = (self.spot.line, self.spot.column);
-        if (line, column) != (1, 1) {
-            write!(f, ":{line}:{column}")?;
-        }
-        write!(f, "` {}", self.what)
-    }
-}
-
-impl fmt::Display for ScanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder { dir, what, .. } => {
-                write!(f, "migrations folder `{}` {what}", dir.display())
-            }
-            Self::Files { dir, problems } => match problems.as_slice() {
-                [problem] => problem.fmt(f),
-                many => write!(
-                    f,
-                    "{} problems in migrations folder `{}`",
-                    many.len(),
-                    dir.display()
-                ),
-            },
-        }
-    }
-}
-
-impl std::error::Error for ScanError {}
-
-impl ScanError {
-    /// Each problem by itself, with its place. A folder's place is known to who named it.
-    pub fn faults(&self) -> Vec<Fault> {
-        match self {
-            Self::Folder { help, .. } => {
-                vec![Fault::from_error(self).class(FaultClass::Usage).help(*help)]
-            }
-            Self::Files { problems, .. } => problems.iter().map(Problem::fault).collect(),
-        }
-    }
-}
-
-impl Problem {
-    fn fault(&self) -> Fault {
-        Fault::new(self.to_string())
-            .class(FaultClass::Usage)
-            .at_spot(&self.file, &self.spot)
-            .help(&self.help)
-    }
-}
-
-impl Explain for ScanError {
-    fn explain(&self) -> Fault {
-        match (self, self.faults().as_slice()) {
-            (_, [one]) => one.clone(),
-            (Self::Files { problems, .. }, _) => problems.iter().fold(
-                Fault::from_error(self).class(FaultClass::Usage),
-                |fault, problem| fault.note(format!("{problem}: {}", problem.help)),
-            ),
-            (Self::Folder { .. }, _) => Fault::from_error(self),
-        }
-    }
-}
-
 /// All migrations of the folder `dir`, a path relative to the project at `root`, by rising version.
 pub fn scan(root: &Path, dir: &str) -> Result<Vec<Migration>, ScanError> {
     let mut scan = Scan {
         dir: PathBuf::from(dir),
         problems: Vec::new(),
     };
-    let entries = entries(&root.join(dir)).map_err(|error| unreadable(dir, &error))?;
+    let entries = entries(&root.join(dir)).map_err(|error| problem::unreadable(dir, &error))?;
     let mut migrations = Vec::new();
     for (name, path) in entries {
         migrations.extend(scan.entry(&name, &path));
@@ -156,28 +68,6 @@ pub fn scan(root: &Path, dir: &str) -> Result<Vec<Migration>, ScanError> {
     }
     migrations.sort_by_key(|migration| migration.version);
     Ok(migrations)
-}
-
-fn unreadable(dir: &str, error: &io::Error) -> ScanError {
-    let (what, help) = match error.kind() {
-        io::ErrorKind::NotFound => (
-            "does not exist".to_owned(),
-            "create the first migration with `devenv migrate new NAME`, or correct `dir`",
-        ),
-        io::ErrorKind::NotADirectory => (
-            "is no folder".to_owned(),
-            "name the folder that holds the migrations",
-        ),
-        _ => (
-            format!("cannot be read: {error}"),
-            "make it readable, or correct `dir`",
-        ),
-    };
-    ScanError::Folder {
-        dir: dir.into(),
-        what,
-        help,
-    }
 }
 
 /// Names and paths of a folder's entries, sorted. Names that are no UTF-8 are shown with replacement characters.
@@ -375,7 +265,7 @@ impl Scan {
             self.problem(
                 file,
                 "is empty: it holds no statement yet",
-                "write its SQL below the comment, or remove the file",
+                "write its SQL into it, or remove the file",
             );
         }
         let mut open = None;

@@ -42,6 +42,19 @@ impl Spot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Events, Fault};
+
+    #[test]
+    fn a_line_with_a_secret_is_not_shown() {
+        let (events, _) = Events::channel();
+        events.mask("hunter22");
+        let fault = |text| {
+            let fault = Fault::new("it failed").at_spot("a.sql", &Spot::of(text, 0));
+            events.mask_fault(fault).excerpt
+        };
+        assert_eq!(fault("create role x password 'hunter22'"), None);
+        assert_eq!(fault("create role x").as_deref(), Some("create role x"));
+    }
 
     #[test]
     fn a_place_has_its_line_in_characters() {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::{Explain, Fault, FaultClass};
 use expect_test::{Expect, expect};
 
 fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
@@ -139,9 +140,9 @@ fn every_bad_text_at_once() {
             `m/V13__zero.sql` holds a zero byte
                 save it as plain UTF-8 text
             `m/V1__empty.sql` is empty: it holds no statement yet
-                write its SQL below the comment, or remove the file
+                write its SQL into it, or remove the file
             `m/V2__comments.sql` is empty: it holds no statement yet
-                write its SQL below the comment, or remove the file
+                write its SQL into it, or remove the file
             `m/V3__latin.sql:2:9` is not UTF-8 from here on
                 save it as UTF-8
             `m/V4__bom.sql` begins with a byte order mark, which Postgres takes for a syntax error
