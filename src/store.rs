@@ -132,6 +132,17 @@ impl Store {
         }
     }
 
+    /// Forgets a step that is no more.
+    pub fn forget(&self, step: &StepId) -> Result<(), StoreError> {
+        let path = self.record_path(step);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Write { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub fn ports(&self) -> Ports {
         self.read(&self.dir.join("ports.json")).unwrap_or_default()
     }

@@ -208,6 +208,7 @@ impl Context {
             events,
             files: self.files()?,
             forced: Default::default(),
+            writers: Default::default(),
             listing: Default::default(),
         })
     }

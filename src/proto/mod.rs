@@ -30,12 +30,14 @@ pub use leftover::{Leftover, edited, left_behind, leftovers, remove};
 pub use output::{Changed, Diff, Existing, Written, check, write};
 pub use rival::{disjoint, rivals};
 
+/// Path relative to the project → the generator that writes it, such as `proto.x.rust`.
+pub type Writers = BTreeMap<String, KeyPath>;
+
 /// What one `[proto.X]` table yields: path relative to the project → content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Generated {
     pub files: BTreeMap<String, Vec<u8>>,
-    /// Which generator wrote each file, such as `proto.x.rust`.
-    pub writers: BTreeMap<String, KeyPath>,
+    pub writers: Writers,
     /// The folder of the Rust output: signed files in it that are not generated any more are stale.
     pub rust_folder: Option<String>,
 }
@@ -71,7 +73,7 @@ pub async fn generate(
     .await;
     let responses = ProtoError::first(responses)?;
     let mut files = BTreeMap::new();
-    let mut writers = BTreeMap::new();
+    let mut writers = Writers::new();
     for (path, (writer, content)) in merge::merge(name, rust, plugins.iter().zip(responses))? {
         writers.insert(path.clone(), writer);
         files.insert(path, content);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Generated, error::ProtoError, output::parts};
+use super::{Writers, error::ProtoError, output::parts};
 use crate::config::{Config, KeyPath, Proto, Source};
 
 /// Other tables with an output folder in one of this table's, or around it: only they can write a file that it writes.
@@ -33,10 +33,10 @@ fn folders(table: &Proto) -> impl Iterator<Item = std::path::PathBuf> {
 /// Refuses a file that two tables write.
 pub fn disjoint<'a>(
     source: &Source,
-    tables: impl IntoIterator<Item = &'a Generated>,
+    tables: impl IntoIterator<Item = &'a Writers>,
 ) -> Result<(), ProtoError> {
     let mut seen: BTreeMap<&str, &KeyPath> = BTreeMap::new();
-    for (path, writer) in tables.into_iter().flat_map(|table| &table.writers) {
+    for (path, writer) in tables.into_iter().flatten() {
         let Some(other) = seen.insert(path, writer) else {
             continue;
         };

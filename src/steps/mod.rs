@@ -33,6 +33,7 @@ use crate::{
     image::Images,
     lockfile::Lock,
     plan::{Acted, Action, Decision, FileCache, Outputs, Plan, Reason, Step, Verdict},
+    proto::Writers,
     runtime::{AnyRuntime, Identity, Instance, InstanceState, Listing, Runtime},
     store::Store,
     toolchain::Toolchain,
@@ -59,6 +60,8 @@ pub struct Steps {
     pub forced: BTreeSet<StepId>,
     /// Digests of files seen before.
     pub files: Arc<FileCache>,
+    /// Which files each proto table was found to write in this run, so that tables with one folder generate no more often than needed.
+    pub writers: std::sync::Mutex<BTreeMap<StepId, Writers>>,
     /// The runtime's listing, taken when the first step asks, and again after a step replaced what others may hang on.
     pub listing: Mutex<Option<Arc<Listing>>>,
 }

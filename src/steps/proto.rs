@@ -1,6 +1,9 @@
 //! `proto.*`: generated code is up to date, or gets generated.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::MutexGuard,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +12,7 @@ use crate::{
     config::{Proto, StepId, StepKind},
     event::{Explain, Fault},
     plan::{Acted, Action, Digest, Output, Outputs, Verdict},
-    proto::{self, Generated, Leftover, Written},
+    proto::{self, Generated, Leftover, Writers, Written},
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
@@ -61,6 +64,8 @@ impl Steps {
             let at_table = |fault: Fault| fault.at_key(cx.step.site.clone());
             let known = inputs(&cx, table(&cx)).await.map_err(at_table)?;
             let generated = in_memory(&cx).await.map_err(at_table)?;
+            let writers = generated.writers.clone();
+            self.known_writers().insert(id.clone(), writers);
             all.push(Made {
                 id,
                 generated,
@@ -68,34 +73,48 @@ impl Steps {
             });
         }
         let rivals = self.rivals(names, outputs, cancel).await?;
-        let every = all.iter().map(|made| &made.generated).chain(&rivals);
+        let every = all
+            .iter()
+            .map(|made| &made.generated.writers)
+            .chain(&rivals);
         proto::disjoint(&self.config.source, every).map_err(|error| error.explain())?;
         Ok(all)
     }
 
-    /// What other tables generate into the same folders. One that fails says so itself when its turn comes.
+    /// What other tables write into the same folders. One that fails says so itself when its turn comes.
     async fn rivals(
         &self,
         names: &[String],
         outputs: &Outputs,
         cancel: &CancellationToken,
-    ) -> Result<Vec<Generated>, Fault> {
+    ) -> Result<Vec<Writers>, Fault> {
         let rivals: BTreeSet<_> = names
             .iter()
             .flat_map(|name| proto::rivals(&self.config, name))
             .filter(|rival| !names.iter().any(|name| name == rival))
             .collect();
-        let mut generated = Vec::new();
+        let mut writers = Vec::new();
         for rival in rivals {
             let id = StepId::new(StepKind::Proto, rival);
+            let known = self.known_writers().get(&id).cloned();
+            if let Some(known) = known {
+                writers.push(known);
+                continue;
+            }
             let cx = self.cx(&id, outputs, cancel);
             match in_memory(&cx).await {
                 // A rival that was cut short has shown nothing, and what is not compared is not written.
                 Err(fault) if cancel.is_cancelled() => return Err(fault),
-                made => generated.extend(made),
+                made => writers.extend(made.map(|made| made.writers)),
             }
         }
-        Ok(generated)
+        Ok(writers)
+    }
+
+    fn known_writers(&self) -> MutexGuard<'_, BTreeMap<StepId, Writers>> {
+        self.writers
+            .lock()
+            .expect("no panic while the lock is held")
     }
 
     /// Brings the files to disk and remembers it, so that the step has nothing to do until something changes.

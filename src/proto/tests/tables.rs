@@ -122,14 +122,18 @@ fn a_file_that_two_tables_write_is_refused_with_both_places() {
     );
     let a = generated("a", &[("out/1", ""), ("out/x", "")]);
     let b = generated("b", &[("out/2", ""), ("out/x", "")]);
-    let error = disjoint(&config.source, [&a, &b]).unwrap_err();
+    let error = disjoint(&config.source, [&a.writers, &b.writers]).unwrap_err();
     expect![[r#"
         `proto.b.plugin.p` and `proto.a.plugin.p` both write `out/x`
         at proto.a.plugin.p.out
         note `proto.b.plugin.p` is at devenv.toml:5:14
         help give each generator an output folder of its own, or options that change its file names"#]]
     .assert_eq(&shown(&error.explain()));
-    disjoint(&config.source, [&a, &generated("b", &[("out/2", "")])]).unwrap();
+    disjoint(
+        &config.source,
+        [&a.writers, &generated("b", &[("out/2", "")]).writers],
+    )
+    .unwrap();
 }
 
 #[test]
