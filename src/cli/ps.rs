@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, process::ExitCode, time::SystemTime};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 
 use super::context::Context;
 use crate::{
     config::{Config, StepId, StepKind},
     event::{Explain, Fault},
-    plan::Plan,
+    plan::{self, Plan},
     report::{self, Table},
     runtime::{AnyRuntime, Identity, Instance, InstanceState, Runtime},
     steps::image_tag,
@@ -26,8 +26,10 @@ pub struct Row {
     pub step: StepId,
     /// The runtime's own id.
     pub id: Option<String>,
-    /// `running`, `exited (1)`, `absent`, …
+    /// `running`, `not ready`, `restarting (3 times)`, `exited (1)`, `absent`, …
     pub state: String,
+    /// How often its restart policy has brought it back since it was started on purpose.
+    pub restarts: u64,
     /// Port name → host port.
     pub ports: BTreeMap<String, u16>,
     /// Where it answers, if it speaks HTTP.
@@ -52,13 +54,18 @@ async fn rows(cx: &Context) -> Result<Vec<Row>, Fault> {
         .instances
         .iter()
         .map(|i| images.inspect(&i.image_id));
-    let images = try_join_all(images)
-        .await
-        .map_err(|error| error.explain())?;
+    let steps = cx.steps(cx.silent_events())?;
+    let looks = listing.instances.iter().map(|i| steps.is_not_ready(i));
+    let (images, not_ready) = tokio::join!(try_join_all(images), join_all(looks));
+    let images = images.map_err(|error| error.explain())?;
     let mut rows = Vec::new();
-    for (instance, image) in listing.instances.iter().zip(images) {
+    for ((instance, image), not_ready) in listing.instances.iter().zip(images).zip(not_ready) {
         let mut row = row(&config, &runtime, instance);
-        row.origin = image.and_then(|image| image.origin);
+        if not_ready && !instance.keeps_restarting() {
+            row.state = "not ready".into();
+        }
+        // One that devenv neither built nor pulled was there: loaded, or built by hand.
+        row.origin = image.map(|image| image.origin.unwrap_or_else(|| "local".into()));
         if let Some(reference) = reference(&config, &identity, &instance.step) {
             row.image = Some(reference);
         }
@@ -83,7 +90,8 @@ fn row(config: &Config, runtime: &AnyRuntime, instance: &Instance) -> Row {
     Row {
         step: instance.step.clone(),
         id: Some(instance.id.clone()),
-        state: state(instance.state),
+        state: state(instance),
+        restarts: instance.restarts,
         ports: instance.ports.clone(),
         url: url(config, runtime.host(), &instance.step, &instance.ports),
         image: Some(instance.image.clone()),
@@ -100,6 +108,7 @@ fn absent_row(step: &StepId) -> Row {
         step: step.clone(),
         id: None,
         state: "absent".into(),
+        restarts: 0,
         ports: BTreeMap::new(),
         url: None,
         image: None,
@@ -130,14 +139,35 @@ pub fn url(
     Some(format!("http://{host}:{port}"))
 }
 
-fn state(state: InstanceState) -> String {
-    match state {
+fn state(instance: &Instance) -> String {
+    match instance.state {
+        _ if instance.keeps_restarting() => {
+            format!("restarting ({})", plan::times(instance.restarts))
+        }
         InstanceState::Created => "created".into(),
         InstanceState::Running => "running".into(),
         InstanceState::Restarting => "restarting".into(),
         InstanceState::Paused => "paused".into(),
         InstanceState::Exited { code } => format!("exited ({code})"),
         InstanceState::Dead => "dead".into(),
+    }
+}
+
+/// With what has happened to it before.
+fn shown_state(row: &Row) -> String {
+    match row.state.as_str() {
+        "running" if row.restarts > 0 => {
+            format!("running (restarted {})", plan::times(row.restarts))
+        }
+        state => state.to_owned(),
+    }
+}
+
+/// What a container left by an earlier file runs is known by its id alone.
+fn short(image: &str) -> String {
+    match image.strip_prefix("sha256:") {
+        Some(id) => id.chars().take(12).collect(),
+        None => image.to_owned(),
     }
 }
 
@@ -163,10 +193,10 @@ fn text(rows: &[Row]) -> String {
             .collect();
         table.row([
             row.step.to_string(),
-            row.state.clone(),
+            shown_state(row),
             dash((!ports.is_empty()).then(|| ports.join(", "))),
             dash(row.url.clone()),
-            dash(row.image.clone()),
+            dash(row.image.as_deref().map(short)),
             dash(row.origin.clone()),
             dash(row.age_seconds.map(age)),
         ]);

@@ -14,6 +14,6 @@ pub use build::{Locked, image_step};
 pub use fingerprint::{FileCache, FingerprintError, fingerprint, fingerprint_files};
 pub use graph::{CycleError, Graph};
 pub use inputs::{Digest, Input, Inputs};
-pub use reason::{Change, Reason};
+pub use reason::{Change, Reason, times};
 pub use sources::{Sources, sources};
 pub use step::{Acted, Action, Decision, Output, Outputs, Plan, Step, Verdict};

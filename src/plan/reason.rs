@@ -17,6 +17,8 @@ pub enum Reason {
     Output { path: String, state: String },
     /// Something it runs is not in the wanted state: stopped, exited with 1, unhealthy.
     State { what: String },
+    /// It exits, and its restart policy brings it back: so many times since it was started on purpose.
+    Restarts { times: u64 },
     /// A secret has another value than when it was started.
     Secret { name: String },
     /// A step it takes its input from will run first.
@@ -64,6 +66,8 @@ impl fmt::Display for Reason {
             }
             Reason::Output { path, state } => write!(f, "`{path}` {state}"),
             Reason::State { what } => f.write_str(what),
+            Reason::Restarts { times: 0 | 1 } => f.write_str("it exited and was restarted"),
+            Reason::Restarts { times } => write!(f, "it keeps exiting: restarted {times} times"),
             Reason::Secret { name } => write!(f, "secret `{name}` changed"),
             Reason::Upstream { step } => write!(f, "`{step}` runs first"),
             Reason::Pending { what } => f.write_str(what),
@@ -72,5 +76,13 @@ impl fmt::Display for Reason {
             Reason::Unknown { what } => write!(f, "not known: {what}"),
             Reason::Asked => f.write_str("asked for"),
         }
+    }
+}
+
+/// `once`, `3 times`.
+pub fn times(number: u64) -> String {
+    match number {
+        0 | 1 => "once".to_owned(),
+        number => format!("{number} times"),
     }
 }

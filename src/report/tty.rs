@@ -183,6 +183,7 @@ fn why(ran: Option<&Running>) -> String {
         | Reason::Upstream { .. }
         | Reason::Orphan
         | Reason::Fails { .. }
+        | Reason::Restarts { .. }
         | Reason::Unknown { .. } => true,
     });
     let told: Vec<_> = told.cloned().collect();

@@ -29,6 +29,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// A try over the network that takes longer counts as failed.
 const TRY: Duration = Duration::from_secs(5);
 
+/// How long a look goes on trying, when not told otherwise.
+pub const LOOK: Duration = Duration::from_secs(1);
+
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     #[error("`{step}` was not ready after {}", duration::format(*after))]
@@ -89,42 +92,86 @@ pub async fn probe(
 ) -> Result<(), ProbeError> {
     let mut last = None;
     let step = target.step.clone();
-    let name = Named(target).to_string();
-    let ended = tokio::select! {
-        // A service that answers and then exits was ready.
-        biased;
-        () = cancel.cancelled() => return Err(ProbeError::Cancelled { step }),
-        ready = until_ready(runtime, target, &mut last) => return Ok(ready?),
-        code = runtime.exited(&target.step) => Ended::Exit(code?),
-        () = sleep(target.timeout) => Ended::Timeout,
-    };
+    let probe = Named(target).to_string();
+    let ended = attempt(runtime, target, Tries::UntilReady, &mut last, cancel).await?;
     Err(match ended {
+        Ended::Ready => return Ok(()),
         Ended::Exit(code) => ProbeError::Exited {
             step,
             code,
-            probe: name,
+            probe,
             last,
         },
-        Ended::Timeout => ProbeError::Timeout {
+        Ended::NotReady | Ended::Timeout => ProbeError::Timeout {
             step,
             after: target.timeout,
-            probe: name,
+            probe,
             last: last.unwrap_or_else(|| "no answer".to_owned()),
         },
     })
 }
 
+/// Looks whether something that should be ready is: `Err` of the answer says what was seen instead. It tries for `time`, and waits
+/// for the try that is going on then, as long as its start would: a probe that takes long is not one that fails.
+pub async fn look(
+    runtime: &impl Runtime,
+    target: &ProbeTarget,
+    time: Duration,
+    cancel: &CancellationToken,
+) -> Result<Result<(), String>, ProbeError> {
+    let mut last = None;
+    let tries = Tries::Until(Instant::now() + time);
+    let seen = match attempt(runtime, target, tries, &mut last, cancel).await? {
+        Ended::Ready => return Ok(Ok(())),
+        Ended::Exit(code) => format!("it exited with code {code}"),
+        Ended::NotReady => last.unwrap_or_else(|| "no answer".to_owned()),
+        Ended::Timeout => format!("no answer within {}", duration::format(target.timeout)),
+    };
+    Ok(Err(format!("{}: {seen}", Named(target))))
+}
+
+/// How often to try.
+#[derive(Debug, Clone, Copy)]
+enum Tries {
+    UntilReady,
+    /// The last try begins before this, the first one always.
+    Until(Instant),
+}
+
 enum Ended {
+    Ready,
+    /// No more tries.
+    NotReady,
     Exit(i64),
     Timeout,
 }
 
-/// Tries until one try succeeds. `last` holds what the latest failed try saw.
-async fn until_ready(
+/// Tries, within the target's time and the service's life.
+async fn attempt(
     runtime: &impl Runtime,
     target: &ProbeTarget,
+    tries: Tries,
     last: &mut Option<String>,
-) -> Result<(), RuntimeError> {
+    cancel: &CancellationToken,
+) -> Result<Ended, ProbeError> {
+    let step = target.step.clone();
+    tokio::select! {
+        // A service that answers and then exits was ready.
+        biased;
+        () = cancel.cancelled() => Err(ProbeError::Cancelled { step }),
+        ended = repeat(runtime, target, tries, last) => Ok(ended?),
+        code = runtime.exited(&target.step) => Ok(Ended::Exit(code?)),
+        () = sleep(target.timeout) => Ok(Ended::Timeout),
+    }
+}
+
+/// `last` holds what the latest failed try saw.
+async fn repeat(
+    runtime: &impl Runtime,
+    target: &ProbeTarget,
+    tries: Tries,
+    last: &mut Option<String>,
+) -> Result<Ended, RuntimeError> {
     let port = |name: &str| {
         let known = target.ports.get(name).copied();
         known.ok_or_else(|| RuntimeError::UnknownPort {
@@ -140,11 +187,14 @@ async fn until_ready(
             Probe::Http { path, port: name } => http(&target.host, port(name)?, path).await,
             Probe::Tcp { port: name } => tcp(&target.host, port(name)?, target.stays_open).await,
             Probe::Exec { command } => exec(runtime, &target.step, command, last).await?,
-            Probe::Log { text } => log(runtime, &target.step, text, last).await?,
+            Probe::Log { text } => log(runtime, &target.step, text, tries, last).await?,
         };
         match seen {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Ended::Ready),
             Err(seen) => *last = Some(seen),
+        }
+        if matches!(tries, Tries::Until(end) if Instant::now() >= end) {
+            return Ok(Ended::NotReady);
         }
         sleep(pauses.next().saturating_sub(begun.elapsed())).await;
     }
@@ -254,11 +304,13 @@ async fn log(
     runtime: &impl Runtime,
     step: &StepId,
     text: &str,
+    tries: Tries,
     last: &mut Option<String>,
 ) -> Result<Seen, RuntimeError> {
     last.get_or_insert_with(|| "no output".to_owned());
     let options = LogOptions {
-        follow: true,
+        // What was ready has written it already.
+        follow: matches!(tries, Tries::UntilReady),
         runs: Runs::Last,
         ..LogOptions::default()
     };

@@ -125,8 +125,33 @@ pub struct Instance {
     pub image: String,
     pub image_id: String,
     pub created: SystemTime,
+    /// When its present or last run began, by the engine's clock; `None` when that was not looked at.
+    pub started: Option<SystemTime>,
+    /// How often its restart policy has brought it back since it was started on purpose.
+    pub restarts: u64,
     /// What it was started with; empty when it cannot be read.
     pub inputs: Inputs,
+}
+
+/// How long something that came back by itself has to run until it counts as recovered. Engines use the same time: after it they
+/// forget how often they have tried.
+pub const STABLE: Duration = Duration::from_secs(10);
+
+impl Instance {
+    /// It exits again and again, though it may run at this very moment.
+    pub fn keeps_restarting(&self) -> bool {
+        let has_run = |started: SystemTime| started.elapsed().unwrap_or_default();
+        match self.state {
+            InstanceState::Restarting => true,
+            InstanceState::Running => {
+                self.restarts > 0 && self.started.is_some_and(|at| has_run(at) < STABLE)
+            }
+            InstanceState::Created
+            | InstanceState::Paused
+            | InstanceState::Exited { .. }
+            | InstanceState::Dead => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

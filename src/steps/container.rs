@@ -1,8 +1,6 @@
 //! Steps that leave a container running: their spec, whether what runs is what is wanted, and waiting until it is ready.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
-
-use futures_util::TryStreamExt;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{
     Cx,
@@ -10,29 +8,12 @@ use super::{
     inputs::Known,
 };
 use crate::{
-    config::{Mount, Port, Ready, Restart, Service, StepId, Template},
-    event::{Explain, Fault, FaultClass},
-    plan::{Action, Inputs, Output, Reason, Verdict},
-    runtime::{
-        Instance, InstanceState, LogOptions, ProbeTarget, Runs, Runtime, Spec, SpecMount, SpecPort,
-        Started, probe,
-    },
+    config::{Mount, Port, Service, StepId, Template},
+    event::{Explain, Fault},
+    plan::{Action, Decision, Inputs, Output, Reason, Verdict},
+    runtime::{Instance, InstanceState, LOOK, Spec, SpecMount, SpecPort, Started},
     store::Since,
 };
-
-/// How long a look at something that should be ready may take. On a busy engine an `exec` alone takes some hundred milliseconds.
-const CHECK: Duration = Duration::from_secs(1);
-
-/// How long a TCP connection has to stay open: to something that was just started, and to something that was ready before.
-const STAYS_OPEN: Duration = Duration::from_millis(100);
-const STAYS_OPEN_AGAIN: Duration = Duration::from_millis(20);
-
-/// How long something without a probe is watched after its start. A wrong command or a missing variable ends a program within
-/// some milliseconds; this leaves a busy machine room for that, and what waits for the step hardly notices it.
-const SETTLE: Duration = Duration::from_millis(250);
-
-/// Log lines shown when something does not get ready.
-const LOG_TAIL: u64 = 15;
 
 /// What the listing says of a step's container.
 pub(super) enum Found<'a> {
@@ -40,14 +21,6 @@ pub(super) enum Found<'a> {
     Running(&'a Instance),
     /// It must be started or replaced.
     Differs(Action, Vec<Reason>),
-}
-
-/// How the wait after a start ended well.
-pub(super) enum Settled {
-    /// It is ready, or without a probe: it still runs.
-    Runs,
-    /// It did what it was for and stays down.
-    Ended,
 }
 
 /// Compares what is there with what is wanted.
@@ -70,20 +43,33 @@ pub(super) fn judge<'a>(instance: Option<&'a Instance>, known: &Known) -> Found<
     if !reasons.is_empty() {
         return Found::Differs(Action::Recreate, reasons);
     }
-    let mut action = Action::Start;
+    let restarts = || Reason::Restarts {
+        times: instance.restarts,
+    };
     let what = match instance.state {
+        InstanceState::Running if instance.keeps_restarting() => {
+            return Found::Differs(Action::Start, vec![restarts()]);
+        }
         InstanceState::Running => return Found::Running(instance),
         InstanceState::Created => "it was never started".to_owned(),
         InstanceState::Restarting => {
             // The engine tries again when it likes, which may be in a minute.
-            action = Action::Restart;
-            "it keeps restarting".to_owned()
+            return Found::Differs(Action::Restart, vec![restarts()]);
         }
         InstanceState::Paused => "it is paused".to_owned(),
         InstanceState::Exited { code } => format!("it exited with code {code}"),
         InstanceState::Dead => "it is dead".to_owned(),
     };
-    Found::Differs(action, vec![Reason::State { what }])
+    Found::Differs(Action::Start, vec![Reason::State { what }])
+}
+
+/// How often it had come back by itself when it was decided to see to it.
+pub(super) fn restarts(decision: &Decision) -> Option<u64> {
+    let times = |reason: &Reason| match reason {
+        Reason::Restarts { times } => Some(*times),
+        _ => None,
+    };
+    decision.reasons.iter().find_map(times)
 }
 
 /// What the steps downstream may need of a running container.
@@ -188,113 +174,7 @@ impl Cx<'_> {
             .map_err(|error| error.explain())
     }
 
-    /// A short look, for a container that is said to run.
-    pub(super) async fn is_ready(
-        &self,
-        ready: Option<&Ready>,
-        instance: &Instance,
-    ) -> Result<bool, Fault> {
-        let Some(target) = self.probe_target(ready, &instance.ports)? else {
-            return Ok(true);
-        };
-        let target = ProbeTarget {
-            timeout: CHECK.min(target.timeout),
-            stays_open: STAYS_OPEN_AGAIN,
-            ..target
-        };
-        Ok(probe(self.steps.runtime()?, &target, &self.cancel)
-            .await
-            .is_ok())
-    }
-
-    /// Waits until it is ready, or says why it is not, with its last log lines.
-    pub(super) async fn wait_ready(
-        &self,
-        service: &Service,
-        ports: &BTreeMap<String, u16>,
-    ) -> Result<Settled, Fault> {
-        let Some(target) = self.probe_target(service.ready.as_ref(), ports)? else {
-            return self.settle(service.restart).await;
-        };
-        self.events.message("waiting until it is ready");
-        match probe(self.steps.runtime()?, &target, &self.cancel).await {
-            Ok(()) => Ok(Settled::Runs),
-            Err(error) => Err(self.with_last_log(error.explain()).await),
-        }
-    }
-
-    /// Without a probe, what has started is ready: unless it ends at once.
-    async fn settle(&self, restart: Restart) -> Result<Settled, Fault> {
-        let ended = tokio::select! {
-            ended = self.steps.runtime()?.exited_within(self.id(), SETTLE) => ended,
-            () = self.cancel.cancelled() => return Err(super::cancelled(self)),
-        };
-        let Some(code) = ended.map_err(|error| error.explain())? else {
-            return Ok(Settled::Runs);
-        };
-        if code == 0 && restart != Restart::UnlessStopped {
-            return Ok(Settled::Ended);
-        }
-        let mut fault = Fault::new(format!(
-            "`{}` exited with code {code} right after it was started",
-            self.id()
-        ));
-        if code == 0 {
-            fault = fault.help(
-                "a service keeps running: one that only has something to do takes `restart = \"no\"`",
-            );
-        }
-        Err(self.with_last_log(fault).await)
-    }
-
-    pub(super) async fn with_last_log(&self, mut fault: Fault) -> Fault {
-        if fault.class == FaultClass::Interrupted {
-            return fault;
-        }
-        match self.last_log().await {
-            Ok(lines) if lines.is_empty() => fault.notes.push("it has printed nothing".into()),
-            Ok(lines) => fault
-                .notes
-                .push(format!("its last output:\n{}", lines.join("\n"))),
-            Err(error) => fault.notes.push(format!("its log cannot be read: {error}")),
-        }
-        if fault.help.is_none() {
-            fault.help = Some(format!("see `devenv logs {}`", self.id()));
-        }
-        fault
-    }
-
-    async fn last_log(&self) -> Result<Vec<String>, Fault> {
-        let options = LogOptions {
-            tail: Some(LOG_TAIL),
-            runs: Runs::SinceStart,
-            ..LogOptions::default()
-        };
-        let lines = self.steps.runtime()?.logs(self.id(), options);
-        let lines = lines.map_ok(|line| line.text).try_collect().await;
-        lines.map_err(|error| error.explain())
-    }
-
-    /// `None` when starting is all there is to wait for.
-    fn probe_target(
-        &self,
-        ready: Option<&Ready>,
-        ports: &BTreeMap<String, u16>,
-    ) -> Result<Option<ProbeTarget>, Fault> {
-        let Some((probe, timeout)) = ready.and_then(|r| Some((r.probe.clone()?, r.timeout))) else {
-            return Ok(None);
-        };
-        Ok(Some(ProbeTarget {
-            step: self.id().clone(),
-            host: self.steps.runtime()?.host().to_owned(),
-            ports: ports.clone(),
-            probe,
-            timeout,
-            stays_open: STAYS_OPEN,
-        }))
-    }
-
-    /// Turns a running container's readiness into the verdict.
+    /// What to do with a service or app, and why.
     pub(super) async fn verdict(&self, known: &Known, service: &Service) -> Result<Verdict, Fault> {
         let instance = self.instance().await?;
         let mut changed = match instance {
@@ -312,16 +192,17 @@ impl Cx<'_> {
                 Ok(Verdict::Keep(Output::default()))
             }
             Found::Differs(action, reasons) => Ok(Verdict::act(action, reasons)),
-            Found::Running(instance) if self.is_ready(service.ready.as_ref(), instance).await? => {
-                Ok(Verdict::Keep(output(&instance.ports)))
-            }
-            Found::Running(_) => Ok(Verdict::act(
-                Action::Start,
-                vec![Reason::State {
-                    what: "it runs but is not ready".into(),
-                }],
-            )),
+            Found::Running(instance) => self.ready_or_not(service, instance).await,
         }
+    }
+
+    async fn ready_or_not(&self, service: &Service, instance: &Instance) -> Result<Verdict, Fault> {
+        let seen = self.not_ready(service.ready.as_ref(), instance, LOOK);
+        let Some(seen) = seen.await? else {
+            return Ok(Verdict::Keep(output(&instance.ports)));
+        };
+        let what = format!("it runs but is not ready: {seen}");
+        Ok(Verdict::act(Action::Start, vec![Reason::State { what }]))
     }
 
     /// It was seen to run to its end with these inputs. The exit code alone does not tell: a service that is asked to stop may

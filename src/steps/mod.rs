@@ -11,6 +11,7 @@ mod inputs;
 mod migrate;
 mod postgres;
 mod proto;
+mod readiness;
 mod record;
 mod secrets;
 mod service;

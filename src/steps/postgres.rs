@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     config::{Port, Postgres, Restart, StepId},
-    database::{self, Bootstrap, ProvisionError, Target, pgdata, pgdata::Prepared},
+    database::{self, Bootstrap, NotReady, ProvisionError, Target, pgdata, pgdata::Prepared},
     event::{Explain, Fault},
     plan::{Acted, Action, Decision, Digest, Inputs, Output, Outputs, Reason, Verdict, image_step},
-    runtime::{Exec, OneShot, Runtime, Spec, SpecFile, SpecMount},
+    runtime::{Exec, Instance, OneShot, Runtime, Spec, SpecFile, SpecMount},
     sys::terminal::Stdio,
 };
 
@@ -107,6 +107,20 @@ fn changed_contents(cx: &Cx<'_>) -> Vec<Reason> {
     }
 }
 
+/// One quick look, unless it takes a command of the user's to get the password.
+pub(super) async fn does_not_answer(cx: &Cx<'_>, instance: &Instance) -> bool {
+    if !secrets::names([&table(cx).password]).is_empty() {
+        return false;
+    }
+    let target = target(cx.steps, cx.id(), &container::output(&instance.ports)).await;
+    let Ok(target) = target else { return false };
+    match database::ready(&target, CHECK, &cx.cancel).await {
+        // A busy machine is silent as well.
+        Err(NotReady::Timeout { reason, .. }) => reason != database::Reason::Silent,
+        Err(NotReady::Cancelled { .. }) | Ok(()) => false,
+    }
+}
+
 /// What the server is to hold.
 fn wanted(postgres: &Postgres, target: &Target) -> database::Wanted {
     database::Wanted {
@@ -137,6 +151,7 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Re
         is_new: started.new_volumes.contains(&volume(cx.id())),
     });
     wait(cx, postgres, &target, bootstrap).await?;
+    cx.stays_up(decision).await?;
     cx.remember_secrets(&secrets)?;
     cx.record(contents(postgres), BTreeMap::new(), output.clone())?;
     let port = target.port;

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Cx,
-    container::{self, Settled},
-};
+use super::{Cx, container, readiness::Settled};
 use crate::{
     config::Service,
     event::{Explain, Fault},
@@ -45,10 +42,13 @@ pub(super) async fn run(
     }
     drop(slot);
     match cx.wait_ready(service, &started.ports).await? {
-        Settled::Runs => Ok(Acted {
-            summary: summary(decision, &started),
-            output: container::output(&started.ports),
-        }),
+        Settled::Runs => {
+            cx.stays_up(decision).await?;
+            Ok(Acted {
+                summary: summary(decision, &started),
+                output: container::output(&started.ports),
+            })
+        }
         Settled::Ended => {
             cx.record(inputs, BTreeMap::new(), Output::default())?;
             Ok(Acted {
@@ -94,6 +94,7 @@ fn summary(decision: &Decision, started: &Started) -> String {
     let verb = match decision.action {
         Action::Recreate => "Recreated",
         Action::Restart => "Restarted",
+        _ if container::restarts(decision).is_some() => "Stayed up",
         _ => "Started",
     };
     let ports: Vec<_> = started

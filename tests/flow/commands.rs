@@ -165,6 +165,28 @@ fn ps_shows_state_port_address_image_origin_and_age() {
 }
 
 #[test]
+fn ps_names_the_image_of_what_the_file_no_longer_has_by_a_short_id() {
+    let base = image::busybox();
+    let project = talkers(&base);
+    project.ok(&["up"]);
+    let config = project.read("devenv.toml");
+    let (one, _) = config.split_once("[service.two]").unwrap();
+    project.write("devenv.toml", one);
+    let ps = project.ok(&["ps"]);
+    let row = |step: &str| {
+        let mut rows = ps.stdout.lines().filter(|line| line.starts_with(step));
+        rows.next().unwrap_or_else(|| panic!("{}", ps.all()))
+    };
+    let of_the_file: Vec<_> = row("service.one").split_whitespace().collect();
+    assert_eq!(of_the_file[4..6], [base.reference.as_str(), "local"]);
+    let left: Vec<_> = row("service.two").split_whitespace().collect();
+    assert!(
+        left[4].len() == 12 && left[4].chars().all(|c| c.is_ascii_hexdigit()),
+        "{left:?}"
+    );
+}
+
+#[test]
 fn restart_makes_the_app_start_again_and_others_stay() {
     let base = image::busybox();
     let project = web_app(&base, "");

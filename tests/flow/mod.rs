@@ -15,6 +15,8 @@ mod outside;
 mod plan;
 mod ports;
 mod postgres;
+mod readiness;
+mod restarts;
 mod secrets;
 mod services;
 mod side_by_side;

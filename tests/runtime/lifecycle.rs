@@ -1,6 +1,6 @@
 use devenv::{
     config::Restart,
-    runtime::{InstanceState, OneShot, Runtime, RuntimeError},
+    runtime::{Instance, InstanceState, OneShot, Runtime, RuntimeError, STABLE},
 };
 
 use super::world::{World, id, port, volume};
@@ -12,6 +12,7 @@ super::conformance! {
     a_created_leftover_is_started,
     a_stopped_instance_is_started_again,
     a_paused_instance_goes_on,
+    what_comes_back_by_itself_is_listed_with_how_often,
     two_identities_live_side_by_side,
     containers_of_a_former_name_are_told_and_left_alone,
     many_steps_start_at_once,
@@ -36,6 +37,35 @@ async fn containers_of_a_former_name_are_told_and_left_alone(world: World) {
         .await;
     assert!(world.instance("app.hello").await.is_some());
     assert!(renamed.instance("app.hello").await.is_some());
+}
+
+async fn what_comes_back_by_itself_is_listed_with_how_often(world: World) {
+    let mut spec = world.script(
+        "app.hello",
+        "test -e /tmp/again && exec sleep 1000; touch /tmp/again; exit 3",
+    );
+    spec.restart = Restart::OnFailure;
+    world.start(&spec).await;
+    let back = loop {
+        let instance = world.instance("app.hello").await.unwrap();
+        if (instance.state, instance.restarts) == (InstanceState::Running, 1) {
+            break instance;
+        }
+    };
+    let long_ago = std::time::SystemTime::now() - STABLE;
+    assert!(back.started.is_some_and(|started| started > long_ago));
+    let with = |started, restarts| Instance {
+        started,
+        restarts,
+        ..back.clone()
+    };
+    let now = Some(std::time::SystemTime::now());
+    assert!(with(now, 1).keeps_restarting());
+    assert!(!with(now, 0).keeps_restarting());
+    assert!(!with(Some(long_ago), 7).keeps_restarting());
+    // A start on purpose begins anew.
+    world.runtime.restart(&spec.step).await.unwrap();
+    assert_eq!(world.instance("app.hello").await.unwrap().restarts, 0);
 }
 
 async fn starts_lists_restarts_and_removes(world: World) {

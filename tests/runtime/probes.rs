@@ -3,7 +3,7 @@ use std::time::Duration;
 use devenv::{
     config::Probe,
     event::{Explain, FaultClass},
-    runtime::{ProbeError, ProbeTarget, Runtime, RuntimeError, Spec, Started, probe},
+    runtime::{ProbeError, ProbeTarget, Runtime, RuntimeError, Spec, Started, look, probe},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ super::conformance! {
     an_exit_before_a_restart_is_reported_at_once,
     cancelling_ends_it,
     an_unknown_port_is_an_error,
+    a_look_lets_a_try_end_and_makes_no_other,
 }
 
 impl World {
@@ -268,4 +269,26 @@ async fn an_unknown_port_is_an_error(world: World) {
         error.to_string(),
         "the probe of `app.hello` needs a port `grpc`, it has `http`"
     );
+}
+
+async fn a_look_lets_a_try_end_and_makes_no_other(world: World) {
+    let spec = world.script("app.hello", "echo listening; exec sleep 1000");
+    let started = world.start(&spec).await;
+    world.lines("app.hello", 1).await;
+    let looked = async |probe| {
+        let target = world.target(&spec, &started, probe);
+        let cancel = CancellationToken::new();
+        let seen = look(&world.runtime, &target, Duration::ZERO, &cancel).await;
+        seen.unwrap().err()
+    };
+    assert_eq!(looked(exec("sleep 0.3")).await, None);
+    let tries = "echo try >> /tmp/tries; exit 3";
+    let seen = format!("`sh -c {tries}`: exit code 3");
+    assert_eq!(looked(exec(tries)).await, Some(seen));
+    assert_eq!(world.sh("app.hello", "cat /tmp/tries").await.1, "try");
+    let log = |text: &str| Probe::Log { text: text.into() };
+    assert_eq!(looked(log("listening")).await, None);
+    // Lines are not waited for: what was ready has written it.
+    let seen = looked(log("ready")).await.unwrap();
+    assert_eq!(seen, "log line with `ready`: last line: listening");
 }

@@ -36,6 +36,13 @@ pub fn write_program(path: &Path, content: impl AsRef<[u8]>) {
     assert!(install.wait().expect("it ends").success());
 }
 
+/// For a state that nothing tells of.
+pub fn wait_until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
 /// A throw-away project.
 pub struct Project {
     /// Removed with it.

@@ -124,7 +124,7 @@ fn ended(container: &ContainerInspectResponse) -> Option<i64> {
 }
 
 /// `None` for the engine's zero time: it never happened.
-fn started_at(state: &ContainerState) -> Option<Timestamp> {
+pub(super) fn started_at(state: &ContainerState) -> Option<Timestamp> {
     let time: Timestamp = state.started_at.as_deref()?.parse().ok()?;
     (time > Timestamp::UNIX_EPOCH).then_some(time)
 }

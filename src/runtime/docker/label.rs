@@ -103,6 +103,8 @@ pub fn instance(container: &ContainerSummary) -> Option<Instance> {
         image_id: container.image_id.clone().unwrap_or_default(),
         created: SystemTime::UNIX_EPOCH
             + Duration::from_secs(container.created.unwrap_or_default().max(0).unsigned_abs()),
+        started: None,
+        restarts: 0,
         inputs: inputs(container),
     })
 }

@@ -12,6 +12,7 @@ mod files;
 mod found;
 mod label;
 mod logs;
+mod look;
 mod network;
 mod one_shot;
 mod publish;
@@ -123,7 +124,8 @@ impl Runtime for Docker {
         let (own, former): (Vec<_>, Vec<_>) = containers
             .iter()
             .partition(|container| self.labels().are_on(container.labels.as_ref()));
-        let mut instances: Vec<_> = own.into_iter().filter_map(label::instance).collect();
+        let listed = own.into_iter().filter_map(label::instance).collect();
+        let mut instances = self.look_at(listed).await?;
         instances.sort_by(|a, b| a.step.cmp(&b.step));
         let former = former
             .into_iter()

@@ -1,0 +1,190 @@
+//! Whether what was started is ready, stays up, or what it last said.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::TryStreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::{Cx, Steps, container, postgres};
+use crate::{
+    config::{Ready, Restart, Service, StepKind, duration},
+    event::{Explain, Fault, FaultClass},
+    plan::{self, Decision, Outputs},
+    runtime::{
+        Instance, InstanceState, LOOK, LogOptions, ProbeTarget, Runs, Runtime, STABLE, look, probe,
+    },
+};
+
+/// How long a TCP connection has to stay open: to something that was just started, and to something that was ready before.
+const STAYS_OPEN: Duration = Duration::from_millis(100);
+const STAYS_OPEN_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long something without a probe is watched after its start. A wrong command or a missing variable ends a program within
+/// some milliseconds; this leaves a busy machine room for that, and what waits for the step hardly notices it.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// Log lines shown when something does not get ready.
+const LOG_TAIL: u64 = 15;
+
+/// How the wait after a start ended well.
+pub(super) enum Settled {
+    /// It is ready, or without a probe: it still runs.
+    Runs,
+    /// It did what it was for and stays down.
+    Ended,
+}
+
+impl Steps {
+    /// Whether something runs and yet is not ready, by one quick look. What cannot be told so is no: a slow answer, a database whose
+    /// password a command of the user's gives.
+    pub async fn is_not_ready(&self, instance: &Instance) -> bool {
+        let step = &instance.step;
+        if instance.state != InstanceState::Running || !self.plan.steps.contains_key(step) {
+            return false;
+        }
+        let (outputs, cancel) = (Outputs::new(), CancellationToken::new());
+        let cx = self.cx(step, &outputs, &cancel);
+        let service = match step.kind {
+            StepKind::Postgres => return postgres::does_not_answer(&cx, instance).await,
+            StepKind::App => self.config.app.get(&step.name).map(|app| &app.service),
+            _ => self.config.service.get(&step.name),
+        };
+        let ready = service.and_then(|service| service.ready.as_ref());
+        let look = cx.not_ready(ready, instance, Duration::ZERO);
+        matches!(tokio::time::timeout(LOOK, look).await, Ok(Ok(Some(_))))
+    }
+}
+
+impl Cx<'_> {
+    /// A look at a container that is said to run: what its probe saw when it is not ready. Tries for `time` when it is not.
+    pub(super) async fn not_ready(
+        &self,
+        ready: Option<&Ready>,
+        instance: &Instance,
+        time: Duration,
+    ) -> Result<Option<String>, Fault> {
+        let Some(target) = self.probe_target(ready, &instance.ports)? else {
+            return Ok(None);
+        };
+        let target = ProbeTarget {
+            stays_open: STAYS_OPEN_AGAIN,
+            ..target
+        };
+        match look(self.steps.runtime()?, &target, time, &self.cancel).await {
+            Ok(seen) => Ok(seen.err()),
+            // The start that follows says it in full.
+            Err(error) => Ok(Some(error.to_string())),
+        }
+    }
+
+    /// Waits until it is ready, or says why it is not, with its last log lines.
+    pub(super) async fn wait_ready(
+        &self,
+        service: &Service,
+        ports: &BTreeMap<String, u16>,
+    ) -> Result<Settled, Fault> {
+        let Some(target) = self.probe_target(service.ready.as_ref(), ports)? else {
+            return self.settle(service.restart).await;
+        };
+        self.events.message("waiting until it is ready");
+        match probe(self.steps.runtime()?, &target, &self.cancel).await {
+            Ok(()) => Ok(Settled::Runs),
+            Err(error) => Err(self.with_last_log(error.explain()).await),
+        }
+    }
+
+    /// Without a probe, what has started is ready: unless it ends at once.
+    async fn settle(&self, restart: Restart) -> Result<Settled, Fault> {
+        let ended = tokio::select! {
+            ended = self.steps.runtime()?.exited_within(self.id(), SETTLE) => ended,
+            () = self.cancel.cancelled() => return Err(super::cancelled(self)),
+        };
+        let Some(code) = ended.map_err(|error| error.explain())? else {
+            return Ok(Settled::Runs);
+        };
+        if code == 0 && restart != Restart::UnlessStopped {
+            return Ok(Settled::Ended);
+        }
+        let mut fault = Fault::new(format!(
+            "`{}` exited with code {code} right after it was started",
+            self.id()
+        ));
+        if code == 0 {
+            fault = fault.help(
+                "a service keeps running: one that only has something to do takes `restart = \"no\"`",
+            );
+        }
+        Err(self.with_last_log(fault).await)
+    }
+
+    /// What exited again and again has to show that it stays up now, also when it was ready in between.
+    pub(super) async fn stays_up(&self, decision: &Decision) -> Result<(), Fault> {
+        let Some(times) = container::restarts(decision) else {
+            return Ok(());
+        };
+        self.events.message(format!(
+            "watching whether it stays up for {}",
+            duration::format(STABLE)
+        ));
+        let ended = tokio::select! {
+            ended = self.steps.runtime()?.exited_within(self.id(), STABLE) => ended,
+            () = self.cancel.cancelled() => return Err(super::cancelled(self)),
+        };
+        let Some(code) = ended.map_err(|error| error.explain())? else {
+            return Ok(());
+        };
+        let fault = Fault::new(format!(
+            "`{}` does not stay up: it exited with code {code}, and was restarted {} before",
+            self.id(),
+            plan::times(times)
+        ));
+        Err(self.with_last_log(fault).await)
+    }
+
+    pub(super) async fn with_last_log(&self, mut fault: Fault) -> Fault {
+        if fault.class == FaultClass::Interrupted {
+            return fault;
+        }
+        match self.last_log().await {
+            Ok(lines) if lines.is_empty() => fault.notes.push("it has printed nothing".into()),
+            Ok(lines) => fault
+                .notes
+                .push(format!("its last output:\n{}", lines.join("\n"))),
+            Err(error) => fault.notes.push(format!("its log cannot be read: {error}")),
+        }
+        if fault.help.is_none() {
+            fault.help = Some(format!("see `devenv logs {}`", self.id()));
+        }
+        fault
+    }
+
+    async fn last_log(&self) -> Result<Vec<String>, Fault> {
+        let options = LogOptions {
+            tail: Some(LOG_TAIL),
+            runs: Runs::SinceStart,
+            ..LogOptions::default()
+        };
+        let lines = self.steps.runtime()?.logs(self.id(), options);
+        let lines = lines.map_ok(|line| line.text).try_collect().await;
+        lines.map_err(|error| error.explain())
+    }
+
+    /// `None` when starting is all there is to wait for.
+    fn probe_target(
+        &self,
+        ready: Option<&Ready>,
+        ports: &BTreeMap<String, u16>,
+    ) -> Result<Option<ProbeTarget>, Fault> {
+        let Some((probe, timeout)) = ready.and_then(|r| Some((r.probe.clone()?, r.timeout))) else {
+            return Ok(None);
+        };
+        Ok(Some(ProbeTarget {
+            step: self.id().clone(),
+            host: self.steps.runtime()?.host().to_owned(),
+            ports: ports.clone(),
+            probe,
+            timeout,
+            stays_open: STAYS_OPEN,
+        }))
+    }
+}
