@@ -1,6 +1,7 @@
 //! `devenv logs`: lines of one or several steps, each with its step's name before it.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     pin::{Pin, pin},
     process::ExitCode,
@@ -9,18 +10,18 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use futures_util::{
-    Stream, StreamExt,
+    Stream, StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{context::Context, run_steps::check_runs};
+use super::{context::Context, run_lock, run_steps::check_runs};
 use crate::{
     config::{StepId, duration},
     engine::{self, Signal},
     event::{Explain, Fault, FaultClass},
-    runtime::{LogLine, LogOptions, LogStream, Runtime, RuntimeError},
+    runtime::{AnyRuntime, Followed, LogLine, LogOptions, LogStream, Runtime, RuntimeError},
 };
 
 /// Show what the steps print.
@@ -28,7 +29,7 @@ use crate::{
 pub struct Args {
     /// Steps to show, such as `app.hello`; all that run when absent.
     steps: Vec<StepId>,
-    /// Go on until Ctrl-C.
+    /// Go on until Ctrl-C, or until all is down; also with what is started in its place.
     #[arg(long, short)]
     follow: bool,
     /// Only the last lines of each step.
@@ -83,7 +84,8 @@ pub fn signals() -> Result<impl Stream<Item = Signal>, Fault> {
     })
 }
 
-/// Prints the lines of these steps, of all that there are when none is named, until they end or a signal comes.
+/// Prints the lines of these steps, of all that there are when none is named: those there are, or when followed until a signal comes
+/// or nothing is left of them.
 pub async fn show(
     cx: &Context,
     wanted: &[StepId],
@@ -91,59 +93,106 @@ pub async fn show(
     prefix: bool,
     signals: impl Stream<Item = Signal>,
 ) -> Result<(), Fault> {
-    let mut signals = pin!(signals);
-    let runtime = cx.runtime()?;
-    for step in wanted {
-        check_runs(cx, step).await?;
-    }
-    let steps = match wanted.is_empty() {
-        false => wanted.to_vec(),
-        true => {
-            let listing = runtime.list().await.map_err(|error| error.explain())?;
-            let mut steps: Vec<_> = listing.instances.into_iter().map(|i| i.step).collect();
-            steps.sort();
-            steps
-        }
-    };
-    if steps.is_empty() {
-        return Err(Fault::new("nothing runs, so there are no logs")
-            .class(FaultClass::Environment)
-            .help("run `devenv up` first"));
-    }
-    let width = steps.iter().map(|s| s.to_string().len()).max().unwrap_or(0);
-    let streams = steps.iter().enumerate().map(|(index, step)| {
-        let step = step.clone();
-        let lines = runtime.logs(&step, options.clone());
-        lines.map(move |line| (index, step.clone(), line)).boxed()
-    });
-    let mut lines = match options.follow {
-        // A step that writes nothing must not hold the others.
-        true => stream::select_all(streams).boxed(),
-        false => in_order(streams.collect()),
-    };
+    let steps = steps_to_show(cx, wanted).await?;
     let printer = Printer {
         json: cx.json(),
         // One step that was asked for by name needs no name before its lines.
         prefix: prefix && (steps.len() != 1 || wanted.is_empty()),
-        width,
+        width: steps.iter().map(|s| s.to_string().len()).max().unwrap_or(0),
     };
-    loop {
-        let next = tokio::select! {
-            next = lines.next() => next,
-            _ = signals.next() => return Ok(()),
-        };
-        let Some((index, step, line)) = next else {
-            return Ok(());
-        };
-        let line = line.map_err(|error| error.explain())?;
-        // The reader has gone, as with `| head`.
-        if printer.print(index, &step, &line).is_err() {
-            return Ok(());
-        }
+    let lines = open(&cx.runtime()?, &steps, &options);
+    let mut signals = pin!(signals);
+    tokio::select! {
+        shown = print_all(cx, &steps, &printer, lines) => shown,
+        _ = signals.next() => Ok(()),
     }
 }
 
-type StepLine = (usize, StepId, Result<LogLine, RuntimeError>);
+async fn steps_to_show(cx: &Context, wanted: &[StepId]) -> Result<Vec<StepId>, Fault> {
+    for step in wanted {
+        check_runs(cx, step).await?;
+    }
+    if !wanted.is_empty() {
+        return Ok(wanted.to_vec());
+    }
+    let listing = cx.runtime()?.list().await;
+    let listing = listing.map_err(|error| error.explain())?;
+    let mut steps: Vec<_> = listing.instances.into_iter().map(|i| i.step).collect();
+    steps.sort();
+    match steps.is_empty() {
+        false => Ok(steps),
+        true => Err(Fault::new("nothing runs, so there are no logs")
+            .class(FaultClass::Environment)
+            .help("run `devenv up` first")),
+    }
+}
+
+fn open(
+    runtime: &AnyRuntime,
+    steps: &[StepId],
+    options: &LogOptions,
+) -> BoxStream<'static, StepLine> {
+    let streams = steps.iter().enumerate().map(|(index, step)| {
+        let step = step.clone();
+        let lines = match options.follow {
+            true => runtime.follow(&step, options.clone()),
+            false => {
+                let lines = runtime.logs(&step, options.clone());
+                lines.map_ok(Followed::Line).boxed()
+            }
+        };
+        lines.map(move |line| (index, step.clone(), line)).boxed()
+    });
+    match options.follow {
+        // A step that writes nothing must not hold the others.
+        true => stream::select_all(streams).boxed(),
+        false => in_order(streams.collect()),
+    }
+}
+
+/// Until the lines end, nobody reads them any more, or nothing is left of the steps.
+async fn print_all(
+    cx: &Context,
+    steps: &[StepId],
+    printer: &Printer,
+    mut lines: BoxStream<'static, StepLine>,
+) -> Result<(), Fault> {
+    let mut gone = BTreeSet::new();
+    while let Some((index, step, happened)) = lines.next().await {
+        match happened.map_err(|error| error.explain())? {
+            Followed::Line(line) => {
+                gone.remove(&step);
+                // The reader has gone, as with `| head`.
+                if printer.print(index, &step, &line).is_err() {
+                    return Ok(());
+                }
+            }
+            Followed::Ended => {
+                gone.remove(&step);
+                anstream::eprintln!("{step} has ended; it is followed when it starts again");
+            }
+            Followed::Gone => {
+                gone.insert(step);
+            }
+        }
+        if gone.len() == steps.len() && are_down(cx, steps).await? {
+            anstream::eprintln!("All that was followed is down; `devenv up` starts it again");
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing is left of these steps once no run is at work: a restart removes them for a moment as well.
+async fn are_down(cx: &Context, steps: &[StepId]) -> Result<bool, Fault> {
+    run_lock::until_free(cx).await?;
+    let listing = cx.runtime()?.list().await;
+    let listing = listing.map_err(|error| error.explain())?;
+    let mut instances = listing.instances.iter();
+    Ok(!instances.any(|instance| steps.contains(&instance.step)))
+}
+
+type StepLine = (usize, StepId, Result<Followed, RuntimeError>);
 
 /// Lines of one step each, in order of time.
 type Lines = stream::Peekable<BoxStream<'static, StepLine>>;
@@ -161,7 +210,11 @@ async fn earliest(mut streams: Vec<Lines>) -> Option<(StepLine, Vec<Lines>)> {
             continue;
         };
         // A failure comes at once, as what has no time does.
-        let at = (line.as_ref().ok().and_then(|line| line.written), index);
+        let written = match line {
+            Ok(Followed::Line(line)) => line.written,
+            Ok(Followed::Ended | Followed::Gone) | Err(_) => None,
+        };
+        let at = (written, index);
         first = Some(first.map_or(at, |first| first.min(at)));
     }
     let (_, index) = first?;
@@ -233,7 +286,7 @@ mod tests {
                         stream: LogStream::Stdout,
                         text: second.to_string(),
                     };
-                    (index, step.clone(), Ok(line))
+                    (index, step.clone(), Ok(Followed::Line(line)))
                 })
                 .collect();
             stream::iter(lines).boxed()
@@ -244,7 +297,10 @@ mod tests {
             lines(2, &[1, 4, 5]),
         ]);
         let shown: Vec<_> = merged
-            .map(|(index, _, line)| (index, line.expect("a line").text))
+            .map(|(index, _, line)| match line {
+                Ok(Followed::Line(line)) => (index, line.text),
+                other => panic!("{other:?}"),
+            })
             .collect()
             .await;
         let texts: Vec<_> = shown.iter().map(|(_, text)| text.as_str()).collect();

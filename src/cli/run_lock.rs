@@ -24,6 +24,18 @@ pub async fn acquire(cx: &Context, command: &str, events: Option<&Events>) -> Re
     interrupt::ending(wait(cx, command, events)).await
 }
 
+/// Waits until no run changes the worktree's things.
+pub async fn until_free(cx: &Context) -> Result<(), Fault> {
+    let store = cx.store()?;
+    let me = format!("`devenv logs` (pid {})", std::process::id());
+    loop {
+        match store.try_lock(&me).map_err(|error| error.explain())? {
+            TryLock::Locked(_) => return Ok(()),
+            TryLock::Held { .. } => tokio::time::sleep(POLL).await,
+        }
+    }
+}
+
 async fn wait(cx: &Context, command: &str, events: Option<&Events>) -> Result<Alone, Fault> {
     let store = cx.store()?;
     let me = format!("`devenv {command}` (pid {})", std::process::id());

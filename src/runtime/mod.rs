@@ -55,6 +55,13 @@ pub trait Runtime {
         options: LogOptions,
     ) -> BoxStream<'static, Result<LogLine, RuntimeError>>;
 
+    /// As [`Runtime::logs`], and on with what takes its place: never ends by itself.
+    fn follow(
+        &self,
+        step: &StepId,
+        options: LogOptions,
+    ) -> BoxStream<'static, Result<Followed, RuntimeError>>;
+
     /// Runs a command inside what runs; its exit code.
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError>;
 
@@ -127,6 +134,14 @@ impl Runtime for AnyRuntime {
         options: LogOptions,
     ) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
         pass!(self, runtime => runtime.logs(step, options))
+    }
+
+    fn follow(
+        &self,
+        step: &StepId,
+        options: LogOptions,
+    ) -> BoxStream<'static, Result<Followed, RuntimeError>> {
+        pass!(self, runtime => runtime.follow(step, options))
     }
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {

@@ -199,6 +199,16 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// What happens to a log that is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Followed {
+    Line(LogLine),
+    /// It runs no more; its next start is waited for.
+    Ended,
+    /// Nothing is left of it. Its next start is waited for as well.
+    Gone,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogStream {
     Stdout,

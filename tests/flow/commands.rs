@@ -106,6 +106,38 @@ fn logs_are_followed_until_ctrl_c() {
 }
 
 #[test]
+fn followed_logs_go_on_with_what_is_started_again_and_end_when_all_is_down() {
+    let base = image::busybox();
+    let project = talkers(&base);
+    project.ok(&["up"]);
+    let mut logs = project.start(&["logs", "--follow", "--tail", "1", "service.one"], &[]);
+    logs.wait_for_line("one last");
+    project.ok(&["restart", "service.one"]);
+    logs.wait_for_line("one 1");
+    logs.wait_for_line("one last");
+    let config = project.read("devenv.toml");
+    project.write(
+        "devenv.toml",
+        &config.replace("echo one last", "echo one anew; echo one last"),
+    );
+    project.ok(&["up"]);
+    logs.wait_for_line("one anew");
+    logs.wait_for_line("one last");
+    project.ok(&["down"]);
+    let ran = logs.wait();
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert_eq!(
+        ran.stdout,
+        "one last\none 1\none 2\none 3\none last\none 1\none 2\none 3\none anew\none last\n"
+    );
+    assert!(
+        ran.stderr.contains("All that was followed is down"),
+        "{}",
+        ran.all()
+    );
+}
+
+#[test]
 fn attached_up_follows_and_ctrl_c_leaves_everything_running() {
     let base = image::busybox();
     let project = talkers(&base);

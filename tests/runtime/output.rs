@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use devenv::{
-    runtime::{Exec, LogOptions, LogStream, Runs, Runtime, RuntimeError},
+    config::Restart,
+    runtime::{Exec, Followed, LogOptions, LogStream, Runs, Runtime, RuntimeError},
     sys::terminal::Stdio,
 };
 use futures_util::TryStreamExt;
@@ -13,6 +14,8 @@ super::conformance! {
     a_very_long_line_stays_one_line,
     tail_and_since_select,
     following_ends_with_the_service,
+    following_goes_on_with_the_next_run_and_misses_nothing,
+    following_tells_an_end_and_a_removal,
     only_this_run,
     logs_of_nothing_is_an_error,
     exec_gives_code_and_both_streams,
@@ -96,6 +99,51 @@ async fn following_ends_with_the_service(world: World) {
     world.sh("app.hello", "touch /tmp/go").await;
     assert_eq!(lines.try_next().await.unwrap().unwrap().text, "down");
     assert_eq!(lines.try_next().await.unwrap(), None);
+}
+
+async fn following_goes_on_with_the_next_run_and_misses_nothing(world: World) {
+    // It comes back by itself twice, each time soon, and stays.
+    let mut spec = world.script(
+        "app.hello",
+        "echo x >> /tmp/runs; n=$(busybox wc -l < /tmp/runs); echo run $n; test $n -lt 3 && exit 1; exec sleep 1000",
+    );
+    spec.restart = Restart::OnFailure;
+    world.start(&spec).await;
+    let mut lines = world.runtime.follow(&spec.step, LogOptions::default());
+    let mut shown = Vec::new();
+    while shown.last().is_none_or(|line| line != "run 3") {
+        if let Followed::Line(line) = lines.try_next().await.unwrap().unwrap() {
+            shown.push(line.text);
+        }
+    }
+    assert_eq!(shown, ["run 1", "run 2", "run 3"]);
+    spec.inputs.text("env.LEVEL", "debug");
+    world.start(&spec).await;
+    while shown.len() < 6 {
+        if let Followed::Line(line) = lines.try_next().await.unwrap().unwrap() {
+            shown.push(line.text);
+        }
+    }
+    assert_eq!(shown[3..], ["run 1", "run 2", "run 3"]);
+}
+
+async fn following_tells_an_end_and_a_removal(world: World) {
+    let spec = world.script("app.hello", "echo done");
+    world.start(&spec).await;
+    let mut happened = world.runtime.follow(&spec.step, LogOptions::default());
+    let mut next = async || happened.try_next().await.unwrap().unwrap();
+    assert!(matches!(next().await, Followed::Line(line) if line.text == "done"));
+    assert_eq!(next().await, Followed::Ended);
+    world.runtime.remove(&spec.step).await.unwrap();
+    assert_eq!(next().await, Followed::Gone);
+    world.start(&spec).await;
+    assert!(matches!(next().await, Followed::Line(line) if line.text == "done"));
+
+    let nothing = world
+        .runtime
+        .follow(&id("app.nothing"), LogOptions::default());
+    let error = nothing.try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(error.to_string(), "`app.nothing` is not running");
 }
 
 async fn only_this_run(world: World) {

@@ -25,17 +25,20 @@ impl Docker {
                 Runs::All => None,
                 runs => docker.last_end(&step, runs).await?,
             };
-            Ok::<_, RuntimeError>(docker.lines_after(step, options, after))
+            let name = docker.container_name(&step);
+            Ok::<_, RuntimeError>(docker.lines_after(step, &name, options, after))
         };
         stream::once(lines).try_flatten().boxed()
     }
 
-    fn lines_after(
+    /// Lines of this container, which is one of the step.
+    pub(super) fn lines_after(
         self,
         step: StepId,
+        container: &str,
         options: LogOptions,
         after: Option<Timestamp>,
-    ) -> impl Stream<Item = Result<LogLine, RuntimeError>> + Send + 'static {
+    ) -> impl Stream<Item = Result<LogLine, RuntimeError>> + Send + 'static + use<> {
         let mut query = LogsOptionsBuilder::default()
             .stdout(true)
             .stderr(true)
@@ -47,8 +50,8 @@ impl Docker {
         if let Some(since) = options.since {
             query = query.since(i32::try_from(since).unwrap_or(i32::MAX));
         }
-        let name = self.container_name(&step);
-        let frames = self.engine().patient().logs(&name, Some(query.build()));
+        let client = self.engine().patient();
+        let frames = client.logs(container, Some(query.build()));
         let mut splitter = Splitter::default();
         let lines = frames
             .map(Some)
@@ -72,7 +75,11 @@ impl Docker {
     }
 
     /// When the run before those ended; `None` when there was none, or when it cannot be told.
-    async fn last_end(&self, step: &StepId, runs: Runs) -> Result<Option<Timestamp>, RuntimeError> {
+    pub(super) async fn last_end(
+        &self,
+        step: &StepId,
+        runs: Runs,
+    ) -> Result<Option<Timestamp>, RuntimeError> {
         let container = self
             .engine()
             .inspect(&self.container_name(step))

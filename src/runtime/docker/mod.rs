@@ -9,6 +9,7 @@ mod engine;
 mod exec;
 mod exited;
 mod files;
+mod follow;
 mod found;
 mod label;
 mod logs;
@@ -31,8 +32,8 @@ use tokio::sync::OnceCell;
 
 use self::{engine::Engine, label::Labels};
 use super::{
-    Exec, Identity, Listing, LogLine, LogOptions, OneShot, OneShotResult, Runtime, RuntimeError,
-    Spec, Started,
+    Exec, Followed, Identity, Listing, LogLine, LogOptions, OneShot, OneShotResult, Runtime,
+    RuntimeError, Spec, Started,
 };
 use crate::{
     config::StepId,
@@ -167,6 +168,14 @@ impl Runtime for Docker {
         options: LogOptions,
     ) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
         self.log_lines(step, options)
+    }
+
+    fn follow(
+        &self,
+        step: &StepId,
+        options: LogOptions,
+    ) -> BoxStream<'static, Result<Followed, RuntimeError>> {
+        self.follow_lines(step, options)
     }
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {
