@@ -6,7 +6,7 @@ use super::{context::Context, env::warn, exit, run_steps::check_runs};
 use crate::{
     config::StepId,
     event::{Explain, Fault, FaultClass},
-    runtime::{Exec, Runtime},
+    runtime::{Exec, Runtime, RuntimeError},
     sys::{process::Spawn, terminal::Stdio},
 };
 
@@ -22,6 +22,9 @@ pub struct Args {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
+
+/// What a shell ends with when there is no such command.
+const NOT_FOUND: u8 = 127;
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     match args.step {
@@ -46,8 +49,14 @@ pub async fn inside(cx: &Context, step: &StepId, exec: Exec) -> Result<ExitCode,
             .class(FaultClass::Environment)
             .note(error.to_string())
     })?;
-    let code = cx.runtime()?.exec(step, exec, stdio).await;
-    Ok(exit::of_child(code.map_err(|error| error.explain())?))
+    match cx.runtime()?.exec(step, exec, stdio).await {
+        Ok(code) => Ok(exit::of_child(code)),
+        Err(error @ RuntimeError::NoCommand { .. }) => {
+            cx.show(&error.explain());
+            Ok(ExitCode::from(NOT_FOUND))
+        }
+        Err(error) => Err(error.explain()),
+    }
 }
 
 /// Becomes the command: signals, terminal and exit code are its own. Returns only when it cannot be run.

@@ -42,6 +42,20 @@ pub enum RuntimeError {
     },
     #[error("`{step}` is not running")]
     NotRunning { step: StepId },
+    #[error("there is no command `{command}` in `{step}`")]
+    NoCommand {
+        step: StepId,
+        command: String,
+        cause: String,
+    },
+    #[error("`{step}` mounts `{source_path}`, which does not exist")]
+    NoMountSource {
+        step: StepId,
+        /// Absolute path on the host.
+        source_path: String,
+        /// Where it is to be in the container.
+        target: String,
+    },
     #[error("the probe of `{step}` needs a port `{port}`, it has {}", known(ports))]
     UnknownPort {
         step: StepId,
@@ -98,6 +112,14 @@ impl Explain for RuntimeError {
                 .class(FaultClass::Environment)
                 .help("stop what holds one of them, or widen `ports` in `[project]`"),
             RuntimeError::NotRunning { .. } => fault.help("start it with `devenv up`"),
+            RuntimeError::NoCommand { cause, .. } => fault
+                .note(cause.clone())
+                .help("name one that its image has, on its PATH or by its whole path"),
+            RuntimeError::NoMountSource { step, target, .. } => fault
+                .class(FaultClass::Usage)
+                .at_key(step.key_path().join("volumes").join(target))
+                .label("a path of the host")
+                .help("create the file or folder, or correct the path; a name without a slash is a volume"),
             RuntimeError::UnknownPort { step, .. } => fault
                 .at_key(step.key_path().join("ready"))
                 .help("name one of its `ports`"),

@@ -290,6 +290,8 @@ async fn exec(
         Ok(code) => code,
         // It has just exited, or comes back by its restart policy: the watch on its end decides.
         Err(RuntimeError::NotRunning { .. }) => return Ok(Err("not running".to_owned())),
+        // It may be put there by what is just starting.
+        Err(error @ RuntimeError::NoCommand { .. }) => return Ok(Err(error.to_string())),
         Err(error) => return Err(error),
     };
     let output = output.text();

@@ -1,6 +1,9 @@
 //! Steps that leave a container running: their spec, whether what runs is what is wanted, and waiting until it is ready.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Cx,
@@ -11,7 +14,7 @@ use crate::{
     config::{Mount, Port, Service, StepId, Template},
     event::{Explain, Fault},
     plan::{Action, Decision, Inputs, Output, Reason, Verdict},
-    runtime::{Instance, InstanceState, LOOK, Spec, SpecMount, SpecPort, Started},
+    runtime::{Instance, InstanceState, LOOK, RuntimeError, Spec, SpecMount, SpecPort, Started},
     store::Since,
 };
 
@@ -176,6 +179,39 @@ impl Cx<'_> {
 
     /// What to do with a service or app, and why.
     pub(super) async fn verdict(&self, known: &Known, service: &Service) -> Result<Verdict, Fault> {
+        let verdict = self.judge_service(known, service).await?;
+        if matches!(verdict, Verdict::Act(_)) {
+            self.check_mounts(service)?;
+        }
+        Ok(verdict)
+    }
+
+    /// Paths of the project that are to be mounted exist, unless a step that comes first may make them. Of other paths the engine
+    /// alone knows: it may see other folders than this process.
+    fn check_mounts(&self, service: &Service) -> Result<(), Fault> {
+        let earlier = self.steps.plan.graph().closure([self.id().clone()]);
+        let mut pending = earlier.iter().filter(|id| *id != self.id());
+        if pending.any(|id| !self.outputs.contains_key(id)) {
+            return Ok(());
+        }
+        for mount in mounts(&service.volumes, &self.steps.root) {
+            if let SpecMount::Bind { source, target, .. } = mount
+                && Path::new(&source).starts_with(&self.steps.root)
+                && !Path::new(&source).exists()
+            {
+                let step = self.id().clone();
+                let error = RuntimeError::NoMountSource {
+                    step,
+                    source_path: source,
+                    target,
+                };
+                return Err(error.explain());
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge_service(&self, known: &Known, service: &Service) -> Result<Verdict, Fault> {
         let instance = self.instance().await?;
         let mut changed = match instance {
             Some(_) => self.changed_secrets(self.secrets_of(service)),
@@ -239,10 +275,16 @@ fn mounts(volumes: &BTreeMap<String, Mount>, root: &Path) -> Vec<SpecMount> {
                 target: target.clone(),
             },
             Mount::Bind { path, read_only } => SpecMount::Bind {
-                source: root.join(path).display().to_string(),
+                source: bind_source(root, path),
                 target: target.clone(),
                 read_only: *read_only,
             },
         })
         .collect()
+}
+
+/// Absolute, without the `./` that the file has.
+fn bind_source(root: &Path, path: &str) -> String {
+    let source: PathBuf = root.join(path).components().collect();
+    source.display().to_string()
 }

@@ -264,8 +264,20 @@ fn exec_as_another_user_and_where_nothing_runs() {
     };
     assert_eq!(id(&[]), "0\n");
     assert_eq!(id(&["--user", "guest"]), "1000\n");
-    let missing = project.run(&["exec", "service.one", "--", "no-such-command"]);
-    assert!(matches!(missing.code, 126 | 127), "{}", missing.all());
+    for command in ["no-such-command", "/bin/no-such-command"] {
+        let missing = project.run(&["exec", "service.one", "--", command]);
+        assert_eq!(missing.code, 127, "{}", missing.all());
+        assert_eq!(missing.stdout, "");
+        let said = format!("there is no command `{command}` in `service.one`");
+        assert!(missing.stderr.contains(&said), "{}", missing.all());
+    }
+    let folder = project.run(&["exec", "service.one", "--", "/etc"]);
+    assert_eq!(folder.code, 126, "{}", folder.all());
+    assert!(
+        folder.stderr.contains("permission denied"),
+        "{}",
+        folder.all()
+    );
 }
 
 #[test]

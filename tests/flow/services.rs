@@ -86,6 +86,73 @@ stop_grace = "0s"
 }
 
 #[test]
+fn a_folder_to_mount_that_is_missing_is_told_with_its_place_before_anything_starts() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        r#"
+[service.first]
+image = "IMAGE"
+command = ["sleep", "600"]
+volumes = { "/here" = "./here", "/etc/there.conf" = "./there.conf" }
+stop_grace = "0s"
+"#,
+    );
+    project.write("here/file", "");
+    for args in [&["plan"][..], &["up"]] {
+        let ran = project.run(args);
+        assert_eq!(ran.code, 2, "{}", ran.all());
+        for part in [
+            "`service.first` mounts `[ROOT]/there.conf`, which does not exist",
+            "devenv.toml:7:33",
+            "create the file",
+        ] {
+            assert!(ran.stderr.contains(part), "{part} in {}", ran.all());
+        }
+    }
+    assert_eq!(project.state("service.first"), "absent");
+    project.write("there.conf", "");
+    project.ok(&["up"]);
+    // What runs keeps what it has mounted.
+    std::fs::remove_file(project.join("there.conf")).unwrap();
+    project.ok(&["plan"]);
+
+    // Elsewhere it is the engine that looks.
+    let config = project.read("devenv.toml");
+    let config = config.replace("./there.conf", "/nonexistent/there.conf");
+    project.write("devenv.toml", &config);
+    let up = project.run(&["up"]);
+    assert_eq!(up.code, 2, "{}", up.all());
+    for part in ["mounts `/nonexistent/there.conf`", "devenv.toml:7:33"] {
+        assert!(up.stderr.contains(part), "{part} in {}", up.all());
+    }
+}
+
+#[test]
+fn what_is_mounted_may_be_made_by_a_step_before() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        r#"
+[task.make]
+run = "echo made > made.conf"
+inputs = ["devenv.toml"]
+outputs = ["made.conf"]
+
+[service.first]
+image = "IMAGE"
+command = ["sh", "-c", "cat /made.conf; exec sleep 600"]
+volumes = { "/made.conf" = "./made.conf" }
+ready = { log = "made" }
+needs = ["task.make"]
+stop_grace = "0s"
+"#,
+    );
+    project.ok(&["plan"]);
+    project.ok(&["up"]);
+}
+
+#[test]
 fn a_reference_is_the_network_address_in_a_container_and_the_published_port_on_the_host() {
     let base = image::busybox();
     let project = project(

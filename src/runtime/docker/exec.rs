@@ -31,40 +31,66 @@ impl Docker {
         exec: Exec,
         mut stdio: Stdio,
     ) -> Result<i64, RuntimeError> {
-        let terminal = stdio.has_terminal();
-        let id = self.create_exec(step, exec, &stdio).await?;
+        let missing = |words: &str| RuntimeError::NoCommand {
+            step: step.clone(),
+            command: exec.argv.first().cloned().unwrap_or_default(),
+            cause: words.trim().to_owned(),
+        };
+        let id = self.create_exec(step, &exec, &stdio).await?;
+        let instead = match self.talk(&id, &mut stdio).await {
+            Ok(instead) => instead,
+            Err(End::Engine(error)) if is_missing(NOT_FOUND, &error.to_string()) => {
+                return Err(missing(&error.to_string()));
+            }
+            Err(end) => return Err(self.end_error(step, end)),
+        };
+        let code = self.exit_code(step, &id).await?;
+        match instead {
+            Some(words) if is_missing(code, &words) => Err(missing(&words)),
+            Some(words) => {
+                let written = write(&mut stdio.errors, words.as_bytes()).await;
+                written
+                    .map(|()| code)
+                    .map_err(|end| self.end_error(step, end))
+            }
+            None => Ok(code),
+        }
+    }
+
+    /// Starts it and passes on what it reads and writes until its end. What the engine said instead, if it could not start it.
+    async fn talk(&self, id: &str, stdio: &mut Stdio) -> Result<Option<String>, End> {
         let options = StartExecOptions {
-            tty: terminal,
+            tty: stdio.has_terminal(),
             ..StartExecOptions::default()
         };
-        let started = self.engine().patient().start_exec(&id, Some(options)).await;
-        let started = started.map_err(|error| self.exec_error(step, error))?;
-        let StartExecResults::Attached { output, input } = started else {
+        let started = self.engine().patient().start_exec(id, Some(options)).await;
+        let StartExecResults::Attached { output, input } = started.map_err(End::Engine)? else {
             unreachable!("asked to be attached")
         };
         let feed = feed(stdio.input.take(), input);
-        let resize = self.follow_size(&id, stdio.size.take());
-        let drain = drain(output, &mut stdio);
-        pin_mut!(feed, resize, drain);
-        let drained = tokio::select! {
-            drained = &mut drain => drained,
+        let resize = self.follow_size(id, stdio.size.take());
+        pin_mut!(feed, resize);
+        tokio::select! {
+            drained = drain(output, stdio) => drained,
             () = &mut feed => unreachable!("feeding never returns"),
             () = &mut resize => unreachable!("following never returns"),
-        };
-        drained.map_err(|end| match end {
-            DrainError::Engine(error) => self.exec_error(step, error),
-            DrainError::Io(source) => RuntimeError::Stdio {
+        }
+    }
+
+    fn end_error(&self, step: &StepId, end: End) -> RuntimeError {
+        match end {
+            End::Engine(error) => self.exec_error(step, error),
+            End::Io(source) => RuntimeError::Stdio {
                 step: step.clone(),
                 source,
             },
-        })?;
-        self.exit_code(step, &id).await
+        }
     }
 
     async fn create_exec(
         &self,
         step: &StepId,
-        exec: Exec,
+        exec: &Exec,
         stdio: &Stdio,
     ) -> Result<String, RuntimeError> {
         let options = CreateExecOptions {
@@ -73,9 +99,9 @@ impl Docker {
             attach_stderr: Some(true),
             tty: Some(stdio.has_terminal()),
             env: Some(environment(&exec.env)),
-            cmd: Some(exec.argv),
-            user: exec.user,
-            working_dir: exec.workdir,
+            cmd: Some(exec.argv.clone()),
+            user: exec.user.clone(),
+            working_dir: exec.workdir.clone(),
             ..CreateExecOptions::default()
         };
         let name = self.container_name(step);
@@ -133,7 +159,8 @@ impl Docker {
     }
 }
 
-enum DrainError {
+/// How the talk with a command ended early.
+enum End {
     Engine(Error),
     Io(io::Error),
 }
@@ -151,21 +178,47 @@ async fn feed(
     std::future::pending().await
 }
 
+/// What the engine says in place of a command that it could not start.
+const NOT_STARTED: &[u8] = b"OCI runtime exec failed";
+
+/// What shells end with when there is no such command. Engines use it, or the code of one that must not be run.
+const NOT_FOUND: i64 = 127;
+
+/// Its words are about a program that is not there: not about one that must not be run.
+fn is_missing(code: i64, words: &str) -> bool {
+    let missing = ["not found", "no such file or directory"];
+    matches!(code, 126 | NOT_FOUND)
+        && words.contains("OCI runtime")
+        && missing.iter().any(|part| words.contains(part))
+}
+
+/// Passes output on. Gives back what the engine itself said, if it did.
 async fn drain(
     mut output: impl Stream<Item = Result<LogOutput, Error>> + Unpin,
     stdio: &mut Stdio,
-) -> Result<(), DrainError> {
+) -> Result<Option<String>, End> {
+    let mut held: Option<Vec<u8>> = None;
+    let mut first = true;
     while let Some(chunk) = output.next().await {
-        let chunk = chunk.map_err(DrainError::Engine)?;
+        let chunk = chunk.map_err(End::Engine)?;
+        let is_first = std::mem::take(&mut first);
+        if held.is_some() || is_first && chunk.as_ref().starts_with(NOT_STARTED) {
+            held.get_or_insert_default()
+                .extend_from_slice(chunk.as_ref());
+            continue;
+        }
         let sink = match chunk {
             LogOutput::StdErr { .. } => &mut stdio.errors,
             LogOutput::StdOut { .. } | LogOutput::Console { .. } | LogOutput::StdIn { .. } => {
                 &mut stdio.output
             }
         };
-        let bytes = chunk.into_bytes();
-        sink.write_all(&bytes).await.map_err(DrainError::Io)?;
-        sink.flush().await.map_err(DrainError::Io)?;
+        write(sink, chunk.as_ref()).await?;
     }
-    Ok(())
+    Ok(held.map(|words| String::from_utf8_lossy(&words).into_owned()))
+}
+
+async fn write(sink: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), End> {
+    sink.write_all(bytes).await.map_err(End::Io)?;
+    sink.flush().await.map_err(End::Io)
 }

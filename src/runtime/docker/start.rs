@@ -8,6 +8,7 @@ use std::{
 };
 
 use bollard::{
+    errors::Error,
     models::{ContainerSummary, HostConfigLogConfig},
     query_parameters::{
         CreateContainerOptionsBuilder, RestartContainerOptions, StartContainerOptions,
@@ -165,16 +166,38 @@ impl Docker {
                 learnt.last = Some(self.engine().fail(action, error));
                 return Ok(Attempt::Changed);
             }
-            Err(error) => {
-                let action = format!("create the container of `{}`", spec.step);
-                return Err(self.engine().fail(action, error));
-            }
+            Err(error) => return Err(self.create_error(spec, error)),
         };
         let started = Started {
             new_volumes,
             ..chosen
         };
         self.first_start(spec, &id, started, learnt).await
+    }
+
+    /// Engines have no status for a mount's source that is missing: only their words tell, and which path it is.
+    fn create_error(&self, spec: &Spec, error: Error) -> RuntimeError {
+        let said = error.to_string();
+        let is_missing = ["bind source path does not exist", "no such file"]
+            .iter()
+            .any(|words| said.contains(words));
+        let missing = spec.mounts.iter().find_map(|mount| match mount {
+            SpecMount::Bind { source, target, .. } if is_missing && said.contains(source) => {
+                Some((source, target))
+            }
+            SpecMount::Bind { .. } | SpecMount::Volume { .. } => None,
+        });
+        match missing {
+            Some((source, target)) => RuntimeError::NoMountSource {
+                step: spec.step.clone(),
+                source_path: source.clone(),
+                target: target.clone(),
+            },
+            None => {
+                let action = format!("create the container of `{}`", spec.step);
+                self.engine().fail(action, error)
+            }
+        }
     }
 
     /// Starts a container that never ran.
