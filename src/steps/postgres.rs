@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{Port, Postgres, Restart, StepId},
     database::{self, Bootstrap, NotReady, ProvisionError, Target, pgdata, pgdata::Prepared},
-    event::{Explain, Fault},
+    event::{Explain, Fault, FaultClass},
     plan::{Acted, Action, Decision, Digest, Inputs, Output, Outputs, Reason, Verdict, image_step},
     runtime::{Exec, Instance, OneShot, Runtime, Spec, SpecFile, SpecMount},
     sys::terminal::Stdio,
@@ -137,7 +137,10 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Re
         .clone();
     let prepared = match postgres.prepared {
         true => Some(prepare(cx, postgres, &image).await?),
-        false => None,
+        false => {
+            check_entrypoint(cx, postgres, &image).await?;
+            None
+        }
     };
     let secrets = cx.observed_secrets(secrets::names([&postgres.password]));
     let spec = spec(cx, postgres, image, prepared.as_ref()).await?;
@@ -187,14 +190,44 @@ async fn prepare(cx: &Cx<'_>, postgres: &Postgres, image: &str) -> Result<Prepar
         () = cx.cancel.cancelled() => return Err(super::cancelled(cx)),
     };
     let Some(archive) = result.archive.filter(|_| result.code == 0) else {
+        let help = match has_entrypoint(cx, image).await? {
+            true => {
+                "is this an image with Postgres in the stated version? `prepared = false` uses the image's own entrypoint"
+            }
+            false => "name an image with Postgres in the stated version",
+        };
         return Err(Fault::new(format!(
             "initdb failed with code {} in image `{}`",
             result.code, postgres.image
         ))
         .note(format!("its output:\n{}", result.output.trim_end()))
-        .help("is this an image with Postgres in the stated version? `prepared = false` uses the image's own entrypoint"));
+        .help(help));
     };
     blocking(move || cache.put(&key, &archive, &bootstrap)).await
+}
+
+/// Without a prepared data directory it is the image's entrypoint that makes the data and drops root.
+async fn check_entrypoint(cx: &Cx<'_>, postgres: &Postgres, image: &str) -> Result<(), Fault> {
+    if has_entrypoint(cx, image).await? {
+        return Ok(());
+    }
+    let fault = Fault::new(format!(
+        "image `{}` has no entrypoint, which `prepared = false` leaves the data to",
+        postgres.image
+    ));
+    Err(fault
+        .class(FaultClass::Usage)
+        .at_key(cx.key("prepared"))
+        .help("leave `prepared` out: devenv then makes the data itself; or name an image with an entrypoint, such as the official `postgres`"))
+}
+
+async fn has_entrypoint(cx: &Cx<'_>, image: &str) -> Result<bool, Fault> {
+    let image = cx.steps.images()?.inspect(image).await;
+    let image = image.map_err(|error| error.explain())?;
+    let entrypoint = image
+        .as_ref()
+        .and_then(|image| image.config.get("Entrypoint")?.as_array());
+    Ok(entrypoint.is_some_and(|words| !words.is_empty()))
 }
 
 async fn cached(cache: &pgdata::Cache, key: &Digest) -> Option<Prepared> {

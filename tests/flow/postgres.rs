@@ -101,6 +101,30 @@ fn the_app_sees_the_network_address_and_the_host_the_published_port() {
 }
 
 #[test]
+fn an_image_without_an_entrypoint_has_to_be_prepared() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    let config = project.read("devenv.toml");
+    let config = config.replace("port = 15432", "port = 15432\nprepared = false");
+    project.write("devenv.toml", &config);
+    let up = project.run(&["up", "postgres.db"]);
+    assert_eq!(up.code, 2, "{}", up.all());
+    let line = config
+        .lines()
+        .position(|line| line.starts_with("prepared"))
+        .unwrap()
+        + 1;
+    for part in [
+        format!("image `{}` has no entrypoint", images.postgres),
+        format!("devenv.toml:{line}:"),
+        "leave `prepared` out".to_owned(),
+    ] {
+        assert!(up.stderr.contains(&part), "{part} in {}", up.all());
+    }
+    assert_eq!(project.state("postgres.db"), "absent");
+}
+
+#[test]
 fn a_secret_is_used_but_never_shown() {
     let images = image::postgres();
     let project = full_project(&images);
