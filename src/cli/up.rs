@@ -8,11 +8,12 @@ use super::{
     run_steps::{Orphans, Run},
 };
 use crate::{
-    config::StepId,
+    config::{Config, StepId},
     event::Fault,
-    plan::Outputs,
+    plan::{Output, Outputs},
     report,
     runtime::{LogOptions, Runtime},
+    steps,
 };
 
 /// Bring the project up: toolchain, protos, images, databases, migrations, services, apps.
@@ -57,19 +58,41 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
 /// The table of ports, with the address of what speaks HTTP.
 fn print_places(cx: &Context, outputs: &Outputs) -> Result<(), Fault> {
     let (config, runtime) = (cx.config()?, cx.runtime()?);
-    let mut table = report::Table::new(["STEP", "PORT", "ADDRESS"]);
-    let mut rows = 0;
+    let mut table = report::Table::new(["STEP", "PORT", "ADDRESS", "INSTEAD OF"]);
+    let mut moved = false;
     for (step, output) in outputs {
-        for (name, port) in crate::steps::ports(output) {
+        for (name, port) in steps::ports(output) {
             let ports = [(name.clone(), port)].into();
             let address = ps::url(&config, runtime.host(), step, &ports)
                 .unwrap_or_else(|| format!("{}:{port}", runtime.host()));
-            table.row([step.to_string(), name, address]);
-            rows += 1;
+            let instead = instead_of(&config, outputs, (step, &name, port));
+            moved |= instead.is_some();
+            table.row([step.to_string(), name, address, instead.unwrap_or_default()]);
         }
     }
-    if rows > 0 {
+    if !moved {
+        table = table.without("INSTEAD OF");
+    }
+    if !table.is_empty() {
         cx.print(&table.to_string());
     }
     Ok(())
+}
+
+/// The wanted port, and why it is another one; `None` when it is the wanted one.
+fn instead_of(config: &Config, outputs: &Outputs, of: (&StepId, &str, u16)) -> Option<String> {
+    let (step, name, port) = of;
+    let published = steps::published(config);
+    let mut own = published
+        .iter()
+        .filter(|(id, other, _)| id == step && other == name);
+    let wanted = own.next()?.2.host;
+    if wanted == port {
+        return None;
+    }
+    let has_it = |output: &Output| steps::ports(output).values().any(|other| *other == wanted);
+    Some(match outputs.iter().find(|(_, output)| has_it(output)) {
+        Some((other, _)) => format!("{wanted}, which {other} has"),
+        None => format!("{wanted}, which was not free"),
+    })
 }

@@ -76,6 +76,14 @@ impl Table {
         self
     }
 
+    /// Leaves out a column.
+    pub fn without(mut self, name: &str) -> Self {
+        if let Some(at) = self.header.iter().position(|header| header == name) {
+            self.remove(at);
+        }
+        self
+    }
+
     fn remove(&mut self, at: usize) {
         self.header.remove(at);
         for row in self.rows.iter_mut().filter(|row| row.len() > at) {

@@ -36,7 +36,7 @@ pub enum RuntimeError {
     PortsTaken {
         step: StepId,
         port: String,
-        /// Who holds the wanted ports: "8080: `python3` (pid 12)".
+        /// Who has the wanted ports: "8080 is held by `python3` (pid 12)".
         held: Vec<String>,
         range: String,
     },

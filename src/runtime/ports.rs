@@ -24,37 +24,32 @@ pub fn choose(
     let mut chosen = BTreeMap::new();
     let mut moved = Vec::new();
     for port in ports {
-        let mut held = Vec::new();
-        let free =
-            |host: u16| !chosen.values().any(|taken| *taken == host) && (occupancy.is_free)(host);
-        let wanted = port.wanted.iter().copied().find(|host| {
-            let free = free(*host);
-            if !free {
-                held.push(*host);
-            }
-            free
-        });
-        let host = match wanted.or_else(|| ladder(identity, step, port).find(|host| free(*host))) {
-            Some(host) => host,
-            None => {
-                return Err(RuntimeError::PortsTaken {
-                    step: step.clone(),
-                    port: port.name.clone(),
-                    held: held
-                        .iter()
-                        .map(|host| format!("{host}: {}", (occupancy.holder)(*host)))
-                        .collect(),
-                    range: format!("{}-{}", port.range.first, port.range.last),
-                });
-            }
+        let free = |host: &u16| {
+            !chosen.values().any(|taken| taken == host)
+                && !port.others.contains_key(host)
+                && (occupancy.is_free)(*host)
         };
-        moved.extend(held.iter().map(|taken| {
-            let holder = match chosen.iter().find(|(_, port)| *port == taken) {
-                Some((name, _)) => format!("`{name}` of the same step"),
-                None => (occupancy.holder)(*taken),
-            };
-            format!("port {taken} is held by {holder}; using {host}")
-        }));
+        let wanted = port.wanted.iter().copied().find(free);
+        let refused = port.wanted.iter().take_while(|host| Some(**host) != wanted);
+        let refused: Vec<_> = refused
+            .map(|host| (*host, why_not(*host, port, &chosen, occupancy)))
+            .collect();
+        let Some(host) = wanted.or_else(|| ladder(identity, step, port).find(free)) else {
+            return Err(RuntimeError::PortsTaken {
+                step: step.clone(),
+                port: port.name.clone(),
+                held: refused
+                    .iter()
+                    .map(|(host, why)| format!("{host} {why}"))
+                    .collect(),
+                range: format!("{}-{}", port.range.first, port.range.last),
+            });
+        };
+        moved.extend(
+            refused
+                .iter()
+                .map(|(taken, why)| format!("port {taken} {why}; using {host}")),
+        );
         chosen.insert(port.name.clone(), host);
     }
     Ok(Started {
@@ -62,6 +57,22 @@ pub fn choose(
         moved,
         new_volumes: Vec::new(),
     })
+}
+
+/// Why a port cannot be had, as part of a sentence: "is held by `python3` (pid 12)".
+fn why_not(
+    host: u16,
+    port: &SpecPort,
+    chosen: &BTreeMap<String, u16>,
+    occupancy: &Occupancy<'_>,
+) -> String {
+    if let Some((name, _)) = chosen.iter().find(|(_, taken)| **taken == host) {
+        return format!("is held by `{name}` of the same step");
+    }
+    match port.others.get(&host) {
+        Some(other) => format!("goes to `{other}`, which comes first"),
+        None => format!("is held by {}", (occupancy.holder)(host)),
+    }
 }
 
 /// The whole range, from a place that depends on whose port it is.
@@ -87,6 +98,7 @@ mod tests {
             name: name.into(),
             container: 80,
             wanted: wanted.to_vec(),
+            others: BTreeMap::new(),
             range: PortRange {
                 first: range.0,
                 last: range.1,
@@ -142,7 +154,7 @@ mod tests {
         let RuntimeError::PortsTaken { held, range, .. } = &error else {
             panic!("{error}");
         };
-        assert_eq!(held, &["8080: `nginx` (pid 7)"]);
+        assert_eq!(held, &["8080 is held by `nginx` (pid 7)"]);
         assert_eq!(range, "65530-65535");
     }
 
@@ -156,6 +168,23 @@ mod tests {
         assert_eq!(started.ports["a"], 8080);
         assert_ne!(started.ports["b"], 8080);
         assert!(started.moved[0].contains("`a` of the same step"));
+    }
+
+    #[test]
+    fn what_another_step_comes_first_for_is_left_to_it() {
+        let mut wanted = port("http", &[8080], (20000, 20001));
+        let other: StepId = "app.first".parse().unwrap();
+        wanted.others = [(8080, other.clone()), (20000, other)].into();
+        let started = pick(&[wanted.clone()], &[]).unwrap();
+        assert_eq!(started.ports["http"], 20001);
+        assert_eq!(
+            started.moved,
+            ["port 8080 goes to `app.first`, which comes first; using 20001"]
+        );
+        let RuntimeError::PortsTaken { held, .. } = pick(&[wanted], &[20001]).unwrap_err() else {
+            panic!("another error");
+        };
+        assert_eq!(held, ["8080 goes to `app.first`, which comes first"]);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct SpecPort {
     pub container: u16,
     /// Host ports to try, best first: the remembered one, the wanted one.
     pub wanted: Vec<u16>,
+    /// Host ports that other steps of the project come first for, and which: not to be taken, free or not.
+    pub others: BTreeMap<u16, StepId>,
     /// Where to look when none of the wanted is free.
     pub range: PortRange,
 }

@@ -11,10 +11,10 @@ use super::{
     inputs::Known,
 };
 use crate::{
-    config::{Mount, Port, Service, StepId, Template},
+    config::{Mount, Service, Template},
     event::{Explain, Fault},
     plan::{Action, Decision, Inputs, Output, Reason, Verdict},
-    runtime::{Instance, InstanceState, LOOK, RuntimeError, Spec, SpecMount, SpecPort, Started},
+    runtime::{Instance, InstanceState, LOOK, RuntimeError, Spec, SpecMount},
     store::Since,
 };
 
@@ -137,46 +137,6 @@ impl Cx<'_> {
         })
     }
 
-    /// Ports with the remembered host port first: it stays the same from run to run.
-    pub(super) fn spec_ports(&self, ports: &BTreeMap<String, Port>) -> Vec<SpecPort> {
-        let remembered = self.steps.store.ports();
-        ports
-            .iter()
-            .map(|(name, port)| {
-                let sticky = remembered.get(&port_key(self.id(), name, *port));
-                let mut wanted: Vec<u16> = sticky.copied().into_iter().collect();
-                if !wanted.contains(&port.host) {
-                    wanted.push(port.host);
-                }
-                SpecPort {
-                    name: name.clone(),
-                    container: port.container,
-                    wanted,
-                    range: self.config().project.ports,
-                }
-            })
-            .collect()
-    }
-
-    /// Remembers the host ports and says which ones had to move.
-    pub(super) fn settle_ports(
-        &self,
-        ports: &BTreeMap<String, Port>,
-        started: &Started,
-    ) -> Result<(), Fault> {
-        for moved in &started.moved {
-            self.events.notice(moved.clone());
-        }
-        let taken = ports.iter().filter_map(|(name, port)| {
-            let host = started.ports.get(name)?;
-            Some((port_key(self.id(), name, *port), *host))
-        });
-        self.steps
-            .store
-            .save_ports(&taken.collect())
-            .map_err(|error| error.explain())
-    }
-
     /// What to do with a service or app, and why.
     pub(super) async fn verdict(&self, known: &Known, service: &Service) -> Result<Verdict, Fault> {
         let verdict = self.judge_service(known, service).await?;
@@ -259,11 +219,6 @@ pub(super) fn templates(service: &Service) -> impl Iterator<Item = &Template> {
         .values()
         .chain(service.entrypoint.iter().flatten())
         .chain(service.command.iter().flatten())
-}
-
-/// The wanted port is part of the key: when the file wants another one, the old choice is forgotten.
-fn port_key(step: &StepId, name: &str, port: Port) -> String {
-    format!("{step}/{name}/{}", port.host)
 }
 
 fn mounts(volumes: &BTreeMap<String, Mount>, root: &Path) -> Vec<SpecMount> {

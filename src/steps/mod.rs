@@ -9,6 +9,7 @@ mod container;
 mod image;
 mod inputs;
 mod migrate;
+mod ports;
 mod postgres;
 mod proto;
 mod readiness;
@@ -41,6 +42,7 @@ use crate::{
 };
 
 pub use container::ports;
+pub use ports::published;
 pub use postgres::target as postgres_target;
 pub use proto::Made;
 

@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Cx, Steps,
-    address::{self, POSTGRES_PORT, POSTGRES_PORT_NAME, Viewpoint},
+    address::{self, POSTGRES_PORT_NAME, Viewpoint},
     blocking,
     container::{self, Found},
-    secrets, service,
+    ports, secrets, service,
 };
 use crate::{
-    config::{Port, Postgres, Restart, StepId},
+    config::{Postgres, Restart, StepId},
     database::{self, Bootstrap, NotReady, ProvisionError, Target, pgdata, pgdata::Prepared},
     event::{Explain, Fault, FaultClass},
     plan::{Acted, Action, Decision, Digest, Inputs, Output, Outputs, Reason, Verdict, image_step},
@@ -145,7 +145,7 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Re
     let secrets = cx.observed_secrets(secrets::names([&postgres.password]));
     let spec = spec(cx, postgres, image, prepared.as_ref()).await?;
     let started = service::start(cx, &spec, decision).await?;
-    cx.settle_ports(&ports(postgres), &started)?;
+    cx.settle_ports(&ports::of_postgres(postgres), &started)?;
     let output = container::output(&started.ports);
     let target = target(cx.steps, cx.id(), &output).await?;
     drop(slot);
@@ -249,7 +249,7 @@ async fn spec(
         entrypoint: None,
         command: None,
         env: BTreeMap::new(),
-        ports: cx.spec_ports(&ports(postgres)),
+        ports: cx.spec_ports(&ports::of_postgres(postgres)),
         mounts: vec![SpecMount::Volume {
             name: volume(cx.id()),
             target: pgdata::MOUNT.to_owned(),
@@ -357,14 +357,6 @@ async fn provision(
         .await
         .map(|_| ())
         .map_err(|error| error.explain())
-}
-
-fn ports(postgres: &Postgres) -> BTreeMap<String, Port> {
-    let port = Port {
-        container: POSTGRES_PORT,
-        host: postgres.port,
-    };
-    BTreeMap::from([(POSTGRES_PORT_NAME.to_owned(), port)])
 }
 
 fn table<'a>(cx: &'a Cx<'_>) -> &'a Postgres {

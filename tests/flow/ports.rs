@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::web_app;
-use crate::support::{http, image};
+use crate::support::{Project, http, image};
 
 #[test]
 fn a_port_held_by_another_program_is_named_and_another_is_taken_and_kept() {
@@ -36,6 +36,50 @@ fn a_port_held_by_another_program_is_named_and_another_is_taken_and_kept() {
         url,
         "a port stays where it moved to"
     );
+}
+
+#[test]
+fn a_port_that_two_want_goes_to_the_first_by_name_and_the_table_says_so() {
+    let base = image::busybox();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let wanted = listener.local_addr().unwrap().port();
+    drop(listener);
+    let mut config = String::from("[project]\nname = \"two\"\n");
+    // The one that comes second is ready to start long before the first.
+    for (name, needs) in [("a", "[\"task.slow\"]"), ("b", "[]")] {
+        config += &format!(
+            "[service.{name}]\nimage = \"{}\"\ncommand = [\"sleep\", \"600\"]\nports = {{ web = {{ container = 80, host = {wanted} }} }}\nneeds = {needs}\nstop_grace = \"0s\"\n",
+            base.reference
+        );
+    }
+    config += "[task.slow]\nrun = \"sleep 1\"\n";
+    let project = Project::new(&config);
+    let port = |step: &str| {
+        let rows = project.ok(&["ps", "--output", "json"]).json();
+        let mut rows = rows.as_array().unwrap().iter();
+        let row = rows.find(|row| row["step"] == step).unwrap();
+        row["ports"]["web"].as_u64().unwrap()
+    };
+    let up = project.ok(&["up"]);
+    assert_eq!(port("service.a"), u64::from(wanted));
+    let other = port("service.b");
+    assert_ne!(other, u64::from(wanted));
+    let why = format!("port {wanted} goes to `service.a`, which comes first; using {other}");
+    assert!(up.stderr.contains(&why), "{}", up.all());
+    let row = up
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("service.b"))
+        .unwrap();
+    assert!(
+        row.ends_with(&format!("{wanted}, which service.a has")),
+        "{row}"
+    );
+
+    project.ok(&["down"]);
+    let up = project.ok(&["up", "service.b"]);
+    assert_eq!(port("service.b"), other, "it stays: {}", up.all());
+    assert!(!up.stderr.contains("goes to"), "told once: {}", up.all());
 }
 
 #[test]

@@ -82,7 +82,10 @@ async fn a_full_range_is_an_error_that_names_the_holders(world: World) {
     let RuntimeError::PortsTaken { held, range, .. } = &error else {
         panic!("{error:?}");
     };
-    assert!(held[0].starts_with(&format!("{taken}: `")), "{held:?}");
+    assert!(
+        held[0].starts_with(&format!("{taken} is held by `")),
+        "{held:?}"
+    );
     assert_eq!(*range, format!("{taken}-{taken}"));
     assert_eq!(
         error.to_string(),

@@ -210,6 +210,7 @@ pub fn port(name: &str, container: u16, wanted: &[u16], range: (u16, u16)) -> Sp
         name: name.into(),
         container,
         wanted: wanted.to_vec(),
+        others: Default::default(),
         range: PortRange {
             first: range.0,
             last: range.1,
