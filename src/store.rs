@@ -1,4 +1,4 @@
-//! State under `.devenv/`: records of finished steps, sticky ports, digests of secrets, the run lock, run logs.
+//! State under `.devenv/`: records of finished steps, the worktree's id, sticky ports, digests of secrets, the run lock, run logs.
 //!
 //! A cache of the truth: deleting it loses no data, and the next run converges.
 
@@ -89,6 +89,8 @@ pub enum Since {
     Unfinished,
 }
 
+const IDENTITY: &str = "identity.json";
+
 /// `kind.name/port` → host port.
 pub type Ports = BTreeMap<String, u16>;
 
@@ -135,6 +137,29 @@ impl Store {
     /// Forgets a step that is no more.
     pub fn forget(&self, step: &StepId) -> Result<(), StoreError> {
         let path = self.record_path(step);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::Write { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The prefix of the names of what was made for this worktree, though its project may have been renamed since.
+    pub fn identity(&self) -> Option<String> {
+        self.read(&self.dir.join(IDENTITY))
+    }
+
+    pub fn save_identity(&self, id: &str) -> Result<(), StoreError> {
+        match self.identity().as_deref() == Some(id) {
+            true => Ok(()),
+            false => self.write(&self.dir.join(IDENTITY), &id),
+        }
+    }
+
+    /// When nothing of that name is left.
+    pub fn forget_identity(&self) -> Result<(), StoreError> {
+        let path = self.dir.join(IDENTITY);
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(StoreError::Write { path, source })

@@ -175,13 +175,15 @@ impl Context {
         })
     }
 
-    /// Who this worktree is: two folders of the same name are two identities.
+    /// Who this worktree is: two folders of the same name are two identities. With a new name the project keeps the id that its
+    /// containers and data have; a copied or moved folder has its own, as the path is part of it.
     pub fn identity(&self) -> Result<Identity, Fault> {
         let project = self.config()?.project.name.clone();
         let root = self.root()?.display().to_string();
-        let digest = Digest::of(&root);
+        let folder = format!("-{}", &Digest::of(&root).0[..8]);
+        let kept = self.store()?.identity().filter(|id| id.ends_with(&folder));
         Ok(Identity {
-            id: format!("{project}-{}", &digest.0[..8]),
+            id: kept.unwrap_or_else(|| format!("{project}{folder}")),
             project,
             root,
         })

@@ -11,7 +11,7 @@ use futures_util::{
 };
 use serde::Serialize;
 
-use super::{context::Context, run_lock};
+use super::{context::Context, orphans, run_lock};
 use crate::{
     config::StepId,
     event::{Explain, Fault, count},
@@ -48,15 +48,14 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let _lock = run_lock::acquire(cx, "down", None).await?;
     let explain = |error: RuntimeError| error.explain();
     let listing = runtime.list().await.map_err(explain)?;
+    let steps = listing
+        .instances
+        .iter()
+        .map(|instance| instance.step.clone());
     let mut removed = Removed {
-        steps: listing
-            .instances
-            .iter()
-            .map(|instance| instance.step.clone())
-            .collect(),
+        steps: steps.collect(),
         ..Removed::default()
     };
-    removed.steps.sort();
     stop(&runtime, &removed.steps, &needs).await?;
     runtime.clean().await.map_err(explain)?;
     if args.volumes {
@@ -71,8 +70,20 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         removed.images = images.map_err(|error| error.explain())?;
     }
     let kept = !runtime.volumes().await.map_err(explain)?.is_empty();
+    if !kept && args.images {
+        forget_identity(cx)?;
+    }
+    for name in &listing.former {
+        anstream::eprintln!("{}", orphans::former(name));
+    }
     cx.answer(&removed, || text(&removed, kept));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Nothing carries the name any more that the project had.
+fn forget_identity(cx: &Context) -> Result<(), Fault> {
+    let forgotten = cx.store()?.forget_identity();
+    forgotten.map_err(|error| error.explain())
 }
 
 /// Each step stops as soon as all that need it have stopped: the graces of a chain add up, those of a level do not.

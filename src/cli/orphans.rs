@@ -17,14 +17,19 @@ pub fn find(listing: &Listing, plan: &Plan) -> Vec<StepId> {
     unknown.cloned().collect()
 }
 
+/// What is left of another name and cannot be told for sure to be this project's: another one may see its folder by the same path.
+pub fn former(name: &str) -> String {
+    format!(
+        "a project `{name}` was in this folder, and its containers are left: \
+         set `name` to that and run `devenv down` to stop them, if it is this one"
+    )
+}
+
 /// Removes them, each with its reason in the events. Their volumes stay.
 pub async fn remove(steps: &Steps, listing: &Listing) -> Result<(), Fault> {
     let events = &steps.events;
     for name in &listing.former {
-        let message = format!(
-            "this project was called `{name}`, and containers of that name are left: \
-             set `name` back and run `devenv down` to stop them"
-        );
+        let message = former(name);
         events.send(Event::Notice {
             step: None,
             message,

@@ -90,6 +90,9 @@ impl<'a> Run<'a> {
 
     async fn alone(&self, cx: &Context, session: &Session) -> Result<RunResult, Faults> {
         let goals = goals(&*cx.plan()?, &self.steps)?;
+        // Before anything is made under this name.
+        let remembered = cx.store()?.save_identity(&cx.identity()?.id);
+        remembered.map_err(|error| error.explain())?;
         let mut steps = cx.steps(session.events().clone())?;
         if self.force == Force::Named {
             steps.forced = goals.clone();

@@ -18,7 +18,7 @@ use crate::{
 pub struct Identity {
     /// The project's name.
     pub project: String,
-    /// `<project>-<8 hex digits of the worktree's path>`: the prefix of every name made for it.
+    /// `<project>-<8 hex digits of the worktree's path>`: the prefix of every name made for it. A project that is renamed keeps it.
     pub id: String,
     /// The worktree's absolute path, for people.
     pub root: String,

@@ -1,7 +1,7 @@
 //! Two copies of a project never meet: not in names, networks, data or ports.
 
 use super::postgres::full_project;
-use crate::support::{http, image};
+use crate::support::{engine, http, image};
 
 #[test]
 fn two_folders_with_the_same_project_name_run_at_once() {
@@ -25,6 +25,33 @@ fn two_folders_with_the_same_project_name_run_at_once() {
     one.ok(&["down", "--volumes"]);
     assert_eq!(http::get(&url_two), "hello from the test\n");
     assert_eq!(two.sql("select count(*) from users"), "0");
+}
+
+#[test]
+fn a_renamed_project_keeps_its_containers_and_its_data() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    project.ok(&["up"]);
+    project.sql("insert into users values ('ada')");
+    let database = project.instance("postgres.db");
+    let config = project.read("devenv.toml");
+    project.write(
+        "devenv.toml",
+        &config.replace("name = \"web\"", "name = \"renamed\""),
+    );
+    let plan = project.ok(&["plan"]);
+    assert!(plan.stdout.contains("No changes"), "{}", plan.all());
+    project.ok(&["up"]);
+    assert_eq!(project.instance("postgres.db"), database);
+    assert_eq!(project.sql("select name from users"), "ada");
+
+    // With all that carries the old name, that name goes.
+    project.ok(&["down", "--volumes", "--images"]);
+    assert_eq!(engine::things_of(&project), Default::default());
+    project.ok(&["up"]);
+    let things = engine::things_of(&project);
+    let named = |thing: &String| thing.contains("renamed-") && !thing.contains("web-");
+    assert!(things.iter().any(named), "{things:?}");
 }
 
 #[test]
