@@ -1,5 +1,7 @@
 //! `devenv doctor`: looks at everything `up` depends on, and says how to mend what is wrong.
 
+mod left_over;
+
 use std::{fmt, path::Path, process::ExitCode};
 
 use serde::Serialize;
@@ -46,6 +48,7 @@ pub async fn run(cx: &Context, _args: Args) -> Result<ExitCode, Fault> {
     findings.extend(ports(cx, &config).await);
     findings.extend(disk(&root));
     findings.push(git(&root).await);
+    findings.extend(left_over::findings().await);
     let problems = findings.iter().any(|f| f.state == State::Problem);
     cx.answer(&findings, || {
         findings

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Home, Project, Ran};
+use crate::support::{Home, Project, Ran, image};
 
 fn project(more: &str) -> Project {
     let project = Project::new(&format!(
@@ -36,6 +36,39 @@ fn a_healthy_project_is_all_ok() {
     assert!(
         matches!(engine.as_slice(), [(state, _, _)] if state == "ok"),
         "{engine:?}"
+    );
+}
+
+#[test]
+fn what_a_removed_folder_left_on_the_engine_is_told_with_the_way_to_remove_it() {
+    let base = image::busybox();
+    let gone = Project::new(&format!(
+        "[project]\nname = \"gone\"\n[service.one]\nimage = \"{}\"\nvolumes = {{ \"/store\" = \"store\" }}\nstop_grace = \"0s\"\n",
+        base.reference
+    ));
+    gone.ok(&["up"]);
+    let folder = gone.path().display().to_string();
+    let project = project("");
+    let doctor = || project.run(&["doctor", "--output", "json"]);
+    let about = |ran: &Ran| {
+        let mut found = findings(ran, "folder").into_iter();
+        found.find(|(_, message, _)| message.contains(&folder))
+    };
+    assert_eq!(about(&doctor()), None);
+    let aside = gone.path().with_extension("aside");
+    std::fs::rename(gone.path(), &aside).unwrap();
+    let ran = doctor();
+    std::fs::rename(&aside, gone.path()).unwrap();
+    let found = about(&ran);
+    let (state, message, fix) = found.expect("a finding");
+    assert_eq!(state, "warning");
+    assert!(
+        message.contains("project `gone` still has 1 container and 1 volume"),
+        "{message}"
+    );
+    assert!(
+        fix.contains("docker rm -f") && fix.contains("docker volume rm"),
+        "{fix}"
     );
 }
 

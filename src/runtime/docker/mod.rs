@@ -40,7 +40,10 @@ use crate::{
     sys::{docker_host::Endpoint, terminal::Stdio},
 };
 
-pub use self::{engine::EngineInfo, found::identity_at};
+pub use self::{
+    engine::EngineInfo,
+    found::{Holding, holdings, identity_at},
+};
 
 /// One worktree's containers on one engine. Clones share everything.
 #[derive(Clone)]
