@@ -56,6 +56,7 @@ pub fn choose(
         ports: chosen,
         moved,
         new_volumes: Vec::new(),
+        former_volumes: Vec::new(),
     })
 }
 

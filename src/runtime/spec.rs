@@ -105,6 +105,8 @@ pub struct Started {
     pub moved: Vec<String>,
     /// Short names of the volumes that this start made.
     pub new_volumes: Vec<String>,
+    /// Volumes that stand where those might be meant to: of this folder, but of a project with another name.
+    pub former_volumes: Vec<String>,
 }
 
 /// Everything of this worktree that the runtime knows of, from one listing.

@@ -92,7 +92,7 @@ impl Cx<'_> {
             .collect()
     }
 
-    /// Remembers the host ports and says which ones had to move.
+    /// Remembers the host ports and says which ones had to move, and what else is to be known of a start.
     pub(super) fn settle_ports(
         &self,
         ports: &BTreeMap<String, Port>,
@@ -100,6 +100,11 @@ impl Cx<'_> {
     ) -> Result<(), Fault> {
         for moved in &started.moved {
             self.events.notice(moved.clone());
+        }
+        for volume in &started.former_volumes {
+            self.events.notice(format!(
+                "its data is new; volume `{volume}` has data of a project in this folder with another name: set `name` back to use it"
+            ));
         }
         let taken = ports.iter().filter_map(|(name, port)| {
             let host = started.ports.get(name)?;

@@ -45,6 +45,25 @@ fn a_renamed_project_keeps_its_containers_and_its_data() {
     assert_eq!(project.instance("postgres.db"), database);
     assert_eq!(project.sql("select name from users"), "ada");
 
+    // Nothing proves any more that this was the same project: its data is told, not taken.
+    project.ok(&["down"]);
+    std::fs::remove_dir_all(project.join(".devenv")).unwrap();
+    let up = project.ok(&["up"]);
+    assert!(
+        up.stderr.contains("set `name` back to use it"),
+        "{}",
+        up.all()
+    );
+    assert_eq!(project.sql("select count(*) from users"), "0");
+    project.ok(&["down", "--volumes", "--images"]);
+    project.write("devenv.toml", &config);
+    project.ok(&["up"]);
+    assert_eq!(project.sql("select name from users"), "ada");
+    project.write(
+        "devenv.toml",
+        &config.replace("name = \"web\"", "name = \"renamed\""),
+    );
+
     // With all that carries the old name, that name goes.
     project.ok(&["down", "--volumes", "--images"]);
     assert_eq!(engine::things_of(&project), Default::default());

@@ -27,14 +27,20 @@ super::conformance! {
 }
 
 async fn containers_of_a_former_name_are_told_and_left_alone(world: World) {
-    world.start(&world.script("app.hello", "sleep 1000")).await;
+    let mut spec = world.script("app.hello", "sleep 1000");
+    spec.mounts = vec![volume("data", "/data")];
+    let first = world.start(&spec).await;
+    assert!(first.former_volumes.is_empty());
     let renamed = world.renamed("devenv-other");
     let listing = renamed.runtime.list().await.unwrap();
     assert_eq!(listing.former, ["devenv-test".to_owned()].into());
     assert!(listing.instances.is_empty());
-    renamed
-        .start(&renamed.script("app.hello", "sleep 1000"))
-        .await;
+    let mut spec = renamed.script("app.hello", "sleep 1000");
+    spec.mounts = vec![volume("data", "/data"), volume("other", "/other")];
+    let other = renamed.start(&spec).await;
+    let former = format!("{}-data", world.identity.id);
+    assert_eq!(other.former_volumes, [former]);
+    assert!(renamed.start(&spec).await.former_volumes.is_empty());
     assert!(world.instance("app.hello").await.is_some());
     assert!(renamed.instance("app.hello").await.is_some());
 }

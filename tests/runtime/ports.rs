@@ -3,7 +3,7 @@ use std::net::TcpListener;
 use devenv::runtime::{Runtime, RuntimeError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::world::{World, free_ports, id, port};
+use super::world::{World, free_ports, id, port, volume};
 
 super::conformance! {
     the_wanted_port_is_used_and_reachable,
@@ -12,6 +12,7 @@ super::conformance! {
     a_full_range_is_an_error_that_names_the_holders,
     a_port_taken_while_it_was_stopped_moves,
     what_is_replaced_leaves_its_port_to_its_successor,
+    a_start_that_lost_a_race_for_a_port_still_tells_the_volume_it_made,
 }
 
 async fn the_wanted_port_is_used_and_reachable(world: World) {
@@ -118,4 +119,22 @@ async fn what_is_replaced_leaves_its_port_to_its_successor(world: World) {
     spec.inputs.text("env.LEVEL", "debug");
     let started = world.start(&spec).await;
     assert_eq!((started.ports["http"], &started.moved), (wanted, &vec![]));
+}
+
+async fn a_start_that_lost_a_race_for_a_port_still_tells_the_volume_it_made(world: World) {
+    let [wanted] = free_ports();
+    let others = [(); 5].map(|()| World::docker());
+    let start = async |world: &World| {
+        let mut spec = world.script("app.hello", "sleep 1000");
+        spec.ports = vec![port("http", 80, &[wanted], (23000, 23999))];
+        spec.mounts = vec![volume("data", "/data")];
+        world.start(&spec).await
+    };
+    let starts = others.iter().chain([&world]).map(start);
+    let started = futures_util::future::join_all(starts).await;
+    for started in &started {
+        assert_eq!(started.new_volumes, ["data"], "{started:?}");
+    }
+    let first = started.iter().filter(|one| one.ports["http"] == wanted);
+    assert!(first.count() <= 1, "{started:?}");
 }

@@ -44,6 +44,8 @@ enum Attempt {
 struct Learnt {
     /// Ports that the engine refused though they looked free.
     refused: BTreeSet<u16>,
+    /// Short names of the volumes that its attempts made.
+    new_volumes: Vec<String>,
     /// A start failed for a reason that may have gone by now.
     failed: bool,
     /// Why the last attempt did not do.
@@ -112,6 +114,7 @@ impl Docker {
             ports: label::ports(container),
             moved: Vec::new(),
             new_volumes: Vec::new(),
+            former_volumes: Vec::new(),
         };
         match label::state(container) {
             InstanceState::Running | InstanceState::Restarting => Ok(Attempt::Done(started)),
@@ -122,10 +125,8 @@ impl Docker {
                 Ok(Attempt::Changed)
             }
             InstanceState::Created => {
-                let started = Started {
-                    new_volumes: self.ensure_volumes(spec).await?,
-                    ..started
-                };
+                let new = self.ensure_volumes(spec).await?;
+                learnt.new_volumes.extend(new);
                 self.first_start(spec, &id, started, learnt).await
             }
             InstanceState::Exited { .. } | InstanceState::Dead => {
@@ -143,7 +144,8 @@ impl Docker {
         // All are waited for: the engine would go on with a request that is given up, and leave what nobody expects.
         let (network, log_config, volumes) =
             tokio::join!(self.network(), self.log_config(), self.ensure_volumes(spec));
-        let (network, log_config, new_volumes) = (network?, log_config?, volumes?);
+        let (network, log_config) = (network?, log_config?);
+        learnt.new_volumes.extend(volumes?);
         let (chosen, _reserved) = self.choose_ports(spec, all, &learnt.refused)?;
         let placement = Placement {
             identity: &self.identity().id,
@@ -168,11 +170,7 @@ impl Docker {
             }
             Err(error) => return Err(self.create_error(spec, error)),
         };
-        let started = Started {
-            new_volumes,
-            ..chosen
-        };
-        self.first_start(spec, &id, started, learnt).await
+        self.first_start(spec, &id, chosen, learnt).await
     }
 
     /// Engines have no status for a mount's source that is missing: only their words tell, and which path it is.
@@ -209,6 +207,11 @@ impl Docker {
         learnt: &mut Learnt,
     ) -> Result<Attempt, RuntimeError> {
         self.put_files(&spec.step, id, &spec.files).await?;
+        let started = Started {
+            former_volumes: self.former_volumes(&learnt.new_volumes).await?,
+            new_volumes: learnt.new_volumes.clone(),
+            ..started
+        };
         self.start_created(spec, id, started, learnt).await
     }
 

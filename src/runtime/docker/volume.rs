@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 
 use bollard::{
-    models::VolumeCreateRequest,
+    models::{Volume, VolumeCreateRequest},
     query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions},
 };
 
-use super::{Docker, engine::status, label};
+use super::{
+    Docker,
+    engine::status,
+    label::{self, IDENTITY},
+};
 use crate::runtime::RuntimeError;
 
 /// What was found when a volume was asked for.
@@ -44,17 +48,39 @@ impl Docker {
         Ok(VolumeState::New)
     }
 
-    pub(super) async fn own_volumes(&self) -> Result<Vec<String>, RuntimeError> {
-        let filters = HashMap::from([("label".to_owned(), vec![self.labels().identity_filter()])]);
+    /// Volumes of this folder that have one of these short names under another identity. Asks only when a volume was made.
+    pub(super) async fn former_volumes(&self, new: &[String]) -> Result<Vec<String>, RuntimeError> {
+        if new.is_empty() {
+            return Ok(Vec::new());
+        }
+        let volumes = self.labelled_volumes(self.labels().root_filter()).await?;
+        let is_former = |volume: &Volume| {
+            let other = volume.labels.get(IDENTITY);
+            let other = other.filter(|_| !self.labels().are_on(Some(&volume.labels)));
+            other.is_some_and(|other| {
+                let mut names = new.iter().map(|short| label::volume_name(other, short));
+                names.any(|name| name == volume.name)
+            })
+        };
+        let former = volumes.into_iter().filter(is_former);
+        Ok(former.map(|volume| volume.name).collect())
+    }
+
+    async fn labelled_volumes(&self, label: String) -> Result<Vec<Volume>, RuntimeError> {
+        let filters = HashMap::from([("label".to_owned(), vec![label])]);
         let options = ListVolumesOptionsBuilder::default()
             .filters(&filters)
             .build();
         let volumes = self.engine().client().list_volumes(Some(options)).await;
         let volumes = volumes.map_err(|error| self.engine().fail("list volumes", error))?;
+        Ok(volumes.volumes.unwrap_or_default())
+    }
+
+    pub(super) async fn own_volumes(&self) -> Result<Vec<String>, RuntimeError> {
+        let own = self.labels().identity_filter();
+        let volumes = self.labelled_volumes(own).await?;
         let prefix = label::volume_name(&self.identity().id, "");
         let mut names: Vec<_> = volumes
-            .volumes
-            .unwrap_or_default()
             .into_iter()
             .filter_map(|volume| Some(volume.name.strip_prefix(&prefix)?.to_owned()))
             .collect();
