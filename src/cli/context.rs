@@ -7,10 +7,11 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::Value as Json;
 
-use super::{Global, OutputFormat, session};
+use super::{Global, OutputFormat, failure, session};
 use crate::{
-    config::{self, Config, StepId},
+    config::{self, Config, Source, StepId},
     database::Target,
     event::{Events, Explain, Fault, FaultClass},
     image::Images,
@@ -33,6 +34,10 @@ pub struct Context {
     pub verbose: bool,
     config: OnceLock<Arc<Config>>,
     plan: OnceLock<Arc<Plan>>,
+    /// The file as it was read, also when it has errors: failures point into it.
+    source: OnceLock<Arc<Source>>,
+    /// What there is to say beside a failure, for JSON.
+    answer: OnceLock<Json>,
 }
 
 impl Context {
@@ -43,18 +48,18 @@ impl Context {
             verbose: global.verbose,
             config: OnceLock::new(),
             plan: OnceLock::new(),
+            source: OnceLock::new(),
+            answer: OnceLock::new(),
         }
     }
 
     /// The same request, for files that may have changed since they were read.
     pub fn fresh(&self) -> Self {
-        Self {
-            directory: self.directory.clone(),
+        Self::new(&Global {
+            directory: Some(self.directory.clone()),
             output: self.output,
             verbose: self.verbose,
-            config: OnceLock::new(),
-            plan: OnceLock::new(),
-        }
+        })
     }
 
     pub fn json(&self) -> bool {
@@ -83,17 +88,18 @@ impl Context {
             })
     }
 
-    /// The checked file. All its errors are shown here, then one fault with the count is returned.
+    /// The checked file. The fault counts its errors and brings each.
     pub fn config(&self) -> Result<Arc<Config>, Fault> {
         if let Some(config) = self.config.get() {
             return Ok(config.clone());
         }
         let root = self.root()?;
-        let config = Arc::new(config::load(&root).map_err(|errors| {
-            anstream::eprint!("{}", report::config_errors(&errors));
+        let config = config::load(&root).map_err(|errors| {
+            self.source.get_or_init(|| errors.source_file.clone());
             errors.explain()
-        })?);
-        Ok(self.config.get_or_init(|| config).clone())
+        })?;
+        self.source.get_or_init(|| config.source.clone());
+        Ok(self.config.get_or_init(|| Arc::new(config)).clone())
     }
 
     /// The plan of the file and its lock.
@@ -222,9 +228,30 @@ impl Context {
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 
+    /// The answer of a command that then fails: with JSON it is a part of what [`Context::fail`] prints.
+    pub fn answer_of_failure(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.json() {
+            let json = serde_json::to_value(value).expect("answers are plain data");
+            self.answer.get_or_init(|| json);
+        } else {
+            self.print(&text());
+        }
+    }
+
     /// Shows a failure on stderr.
     pub fn show(&self, fault: &Fault) {
-        let source = self.config.get().map(|config| config.source.clone());
-        anstream::eprint!("{}", report::fault(fault, source.as_deref()));
+        let source = self.source.get().map(Arc::as_ref);
+        anstream::eprint!("{}", report::fault(fault, source));
+    }
+
+    /// Ends the JSON on stdout with the failure; nothing where none was asked for.
+    pub fn print_failure(&self, fault: &Fault) {
+        if self.json() {
+            let fault = match self.source.get() {
+                Some(source) => fault.clone().located(source),
+                None => fault.clone(),
+            };
+            self.print(&failure::line(&fault, self.answer.get()));
+        }
     }
 }

@@ -42,7 +42,13 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     // Without a readable file everything can still be stopped, all at once.
     let (identity, needs) = match cx.plan() {
         Ok(plan) => (cx.identity()?, plan.graph()),
-        Err(fault) => (cx.found_identity().await.ok_or(fault)?, Graph::default()),
+        Err(fault) => match cx.found_identity().await {
+            Some(identity) => {
+                cx.show(&fault);
+                (identity, Graph::default())
+            }
+            None => return Err(fault),
+        },
     };
     let Engine { runtime, images } = cx.engine_of(identity.clone())?;
     let _lock = run_lock::acquire(cx, "down", None).await?;

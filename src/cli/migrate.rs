@@ -98,10 +98,8 @@ fn check(cx: &Context, tables: &Tables) -> Result<ExitCode, Fault> {
             Err(fault) => faults.push(fault),
         }
     }
-    // All of them are shown: the last one by the caller.
-    if let Some(last) = faults.pop() {
-        faults.iter().for_each(|fault| cx.show(fault));
-        return Err(last);
+    if let Some(fault) = Fault::all(faults) {
+        return Err(fault);
     }
     cx.answer(&valid, || {
         let lines = valid.iter().map(|Checked { step, valid }| {
@@ -221,12 +219,16 @@ async fn status(cx: &Context, tables: &Tables<'_>) -> Result<ExitCode, Fault> {
             status,
         });
     }
-    cx.answer(&all, || {
-        all.iter().map(|one| status_text(one, all.len())).collect()
-    });
+    let text = || all.iter().map(|one| status_text(one, all.len())).collect();
     match all.iter().find_map(|one| one.status.settled().err()) {
-        Some(error) => Err(error.explain()),
-        None => Ok(ExitCode::SUCCESS),
+        Some(error) => {
+            cx.answer_of_failure(&all, text);
+            Err(error.explain())
+        }
+        None => {
+            cx.answer(&all, text);
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

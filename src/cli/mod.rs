@@ -11,6 +11,7 @@ mod down;
 mod env;
 mod exec;
 mod exit;
+mod failure;
 mod install;
 mod interrupt;
 mod lock;
@@ -29,7 +30,7 @@ mod schema;
 mod session;
 mod up;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -73,7 +74,7 @@ pub enum OutputFormat {
     Auto,
     /// Plain lines.
     Plain,
-    /// JSON: one document for an answer, one line per event for a run.
+    /// JSON: one document for an answer, one line per event for a run. A failure is a last line `{"error": …}`.
     Json,
 }
 
@@ -101,7 +102,10 @@ enum Command {
 
 /// Parses the arguments, runs the command, shows its failure.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -120,11 +124,26 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(fault) => {
-            let code = exit::code(fault.class);
             context.show(&fault);
-            code
+            context.print_failure(&fault);
+            exit::code(fault.class)
         }
     }
+}
+
+/// Help and versions, or arguments that are wrong.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // Without a reader there is nobody to tell.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let arguments = std::env::args_os().map(|text| text.to_string_lossy().into_owned());
+    let fault = failure::usage(error);
+    if failure::wants_json(arguments, std::env::var("DEVENV_OUTPUT").ok()) {
+        let _ = write!(anstream::stdout(), "{}", failure::line(&fault, None));
+    }
+    exit::code(fault.class)
 }
 
 async fn run(cx: &Context, command: Command) -> Result<ExitCode, Fault> {

@@ -126,7 +126,7 @@ fn check(
         cx.answer(&all, || format!("{} up to date\n", count(files, "file")));
         return Ok(ExitCode::SUCCESS);
     }
-    cx.answer(&all, || {
+    cx.answer_of_failure(&all, || {
         all.files.iter().map(|file| file.diff.as_str()).collect()
     });
     let of = |state| all.files.iter().filter(|file| file.state == state).count();

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 use super::{
     context::Context,
     interrupt, orphans, run_lock,
-    session::{Logs, Session, exit_code, timings},
+    session::{Logs, Session, exit_code, failure, timings},
 };
 use crate::{
     config::{StepId, nearest},
@@ -70,6 +70,10 @@ impl<'a> Run<'a> {
         let result = self.locked(cx, &session).await;
         let records = session.close().await;
         let result = result?;
+        if let Some(fault) = failure(&result) {
+            // People have been shown it as it happened.
+            cx.print_failure(&fault);
+        }
         if self.timings && !cx.json() {
             self.show_timings(&records, &*cx.plan()?);
         }

@@ -292,7 +292,7 @@ mod random {
                     "{error:?}"
                 );
             }
-            crate::report::config_errors(&errors);
+            crate::report::fault(&errors.explain(), Some(&errors.source_file));
         }
     }
 }
