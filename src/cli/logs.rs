@@ -15,7 +15,7 @@ use futures_util::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{context::Context, run_steps::check_runs};
+use super::{context::Context, names};
 use crate::{
     config::{StepId, duration},
     engine::{self, Signal},
@@ -26,8 +26,8 @@ use crate::{
 /// Show what the steps print.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Steps to show, such as `app.hello`; all that run when absent.
-    steps: Vec<StepId>,
+    /// Steps to show, by name (`hello`) or id (`app.hello`); all that run when absent.
+    steps: Vec<String>,
     /// Go on until Ctrl-C.
     #[arg(long, short)]
     follow: bool,
@@ -70,7 +70,11 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         ..LogOptions::default()
     };
     let signals = signals()?;
-    show(cx, &args.steps, options, !args.no_prefix, signals).await?;
+    let mut steps = Vec::new();
+    for name in &args.steps {
+        steps.push(names::running(cx, name).await?);
+    }
+    show(cx, &steps, options, !args.no_prefix, signals).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -93,9 +97,6 @@ pub async fn show(
 ) -> Result<(), Fault> {
     let mut signals = pin!(signals);
     let runtime = cx.runtime()?;
-    for step in wanted {
-        check_runs(cx, step).await?;
-    }
     let steps = match wanted.is_empty() {
         false => wanted.to_vec(),
         true => {

@@ -22,9 +22,9 @@ pub struct Args {
     /// Only check names and text of the files; needs no database.
     #[arg(long)]
     check: bool,
-    /// Which migrations, such as `migrate.db`; all when absent.
+    /// Which migrations, such as `db` of `[migrate.db]`; all when absent.
     #[arg(long, value_name = "STEP", global = true)]
-    step: Option<StepId>,
+    step: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -40,7 +40,7 @@ enum Action {
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let config = cx.config()?;
-    let tables = tables(&config, args.step.as_ref())?;
+    let tables = tables(&config, args.step.as_deref())?;
     match args.action {
         Some(Action::New { name }) => new(cx, &tables, &name),
         Some(Action::Status) => status(cx, &tables).await,
@@ -52,7 +52,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
 type Tables<'a> = Vec<(StepId, &'a Migrate)>;
 
 /// The wanted table, or all.
-fn tables<'a>(config: &'a Config, wanted: Option<&StepId>) -> Result<Tables<'a>, Fault> {
+fn tables<'a>(config: &'a Config, wanted: Option<&str>) -> Result<Tables<'a>, Fault> {
     let all: Tables = config
         .migrate
         .iter()
@@ -66,10 +66,14 @@ fn tables<'a>(config: &'a Config, wanted: Option<&StepId>) -> Result<Tables<'a>,
     let Some(wanted) = wanted else {
         return Ok(all);
     };
+    let wanted = wanted.strip_prefix("migrate.").unwrap_or(wanted);
     let known: Vec<_> = all.iter().map(|(id, _)| format!("`{id}`")).collect();
-    let found: Tables = all.into_iter().filter(|(id, _)| id == wanted).collect();
+    let found: Tables = all
+        .into_iter()
+        .filter(|(id, _)| id.name == wanted)
+        .collect();
     if found.is_empty() {
-        return Err(Fault::new(format!("devenv.toml has no `{wanted}`"))
+        return Err(Fault::new(format!("devenv.toml has no `migrate.{wanted}`"))
             .class(FaultClass::Usage)
             .help(format!("it has {}", known.join(", "))));
     }

@@ -17,6 +17,7 @@ mod interrupt;
 mod lock;
 mod logs;
 mod migrate;
+mod names;
 mod orphans;
 mod plan;
 mod proto;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, orphans, run_steps};
+use super::{context::Context, names, orphans, run_steps};
 use crate::{
     config::StepId,
     event::{Fault, FaultClass},
@@ -17,8 +17,8 @@ use crate::{
 /// Show what `up` would do, and why; change nothing.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Steps to plan, with all they need; everything but tasks when absent.
-    steps: Vec<StepId>,
+    /// Steps to plan, with all they need, by name (`hello`) or id (`app.hello`); everything but tasks when absent.
+    steps: Vec<String>,
     /// Exit with 4 when there is something to do.
     #[arg(long)]
     detailed_exit_code: bool,
@@ -50,7 +50,8 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         cx.answer(&plan.hash, || format!("{}\n", plan.hash));
         return Ok(ExitCode::SUCCESS);
     }
-    let goals = run_steps::goals(&plan, &args.steps)?;
+    let named = names::steps(&plan, &args.steps, names::RUNNING)?;
+    let goals = run_steps::goals(&plan, &named)?;
     let steps = cx.steps(cx.silent_events())?;
     let mut rows = orphan_rows(&steps).await;
     rows.extend(preview(&steps, &plan, &goals).await?);

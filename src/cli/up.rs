@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{
     context::Context,
-    logs, ps,
+    logs, names, ps,
     run_steps::{Orphans, Run},
 };
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
 /// Bring the project up: toolchain, protos, images, databases, migrations, services, apps.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Steps to bring up, with all they need; everything but tasks when absent.
-    steps: Vec<StepId>,
+    /// Steps to bring up, with all they need, by name (`hello`) or id (`app.hello`); everything but tasks when absent.
+    steps: Vec<String>,
     /// Follow the logs until Ctrl-C; everything keeps running.
     #[arg(long, short)]
     attach: bool,
@@ -29,10 +29,11 @@ pub struct Args {
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    let steps = names::steps(&*cx.plan()?, &args.steps, names::RUNNING)?;
     let run = Run {
         orphans: Orphans::Remove,
         timings: args.timings,
-        ..Run::new("up", args.steps.clone())
+        ..Run::new("up", steps.clone())
     };
     let ended = run.execute(cx).await?;
     // The run has ended, and with it its own watch.
@@ -49,9 +50,15 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             tail: Some(0),
             ..LogOptions::default()
         };
-        logs::show(cx, &args.steps, options, true, signals).await?;
+        logs::show(cx, &attached(steps), options, true, signals).await?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of what was brought up, what has logs to follow.
+fn attached(mut steps: Vec<StepId>) -> Vec<StepId> {
+    steps.retain(|id| id.kind.is_running_service());
+    steps
 }
 
 /// The table of ports, with the address of what speaks HTTP.

@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod env;
 mod exec;
+mod failure;
 pub mod install;
 mod lock;
 mod migrate;
