@@ -45,6 +45,12 @@ impl Shape for Mount {
                 read_only: false,
             });
         }
+        if let Some(inside) = path.strip_prefix('~') {
+            cx.error(node.span(), format!("`{path}` is not a path"))
+                .label("`~` is for shells")
+                .help(format!("write \"${{env.HOME}}{inside}\""));
+            return None;
+        }
         if let Err(problem) = VolumeName::check(&path) {
             cx.error(
                 node.span(),

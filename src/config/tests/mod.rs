@@ -292,7 +292,10 @@ mod random {
                     "{error:?}"
                 );
             }
-            crate::report::fault(&errors.explain(), Some(&errors.source_file));
+            crate::report::fault(
+                &crate::event::Explain::explain(&errors),
+                Some(&errors.source_file),
+            );
         }
     }
 }
