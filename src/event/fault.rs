@@ -57,6 +57,18 @@ pub enum Site {
     },
 }
 
+/// `devenv.toml:14:1`.
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, line, column) = match self {
+            Site::Key(_) => return f.write_str(config::FILE),
+            Site::Text { place, .. } => (config::FILE.as_ref(), place.line, place.column),
+            Site::File { path, line, column } => (path.as_path(), *line, *column),
+        };
+        write!(f, "{}:{line}:{column}", path.display())
+    }
+}
+
 /// A site as JSON has it.
 #[derive(Serialize, Deserialize)]
 struct Shown {

@@ -38,7 +38,7 @@ use crate::{
     sys::{docker_host::Endpoint, terminal::Stdio},
 };
 
-pub use self::{engine::EngineInfo, found::identity_at};
+pub use self::{engine::EngineInfo, found::identity_at, publish::Publisher};
 
 /// One worktree's containers on one engine. Clones share everything.
 #[derive(Clone)]
