@@ -20,6 +20,7 @@ mod migrate;
 mod names;
 mod orphans;
 mod plan;
+mod preview;
 mod proto;
 mod ps;
 mod psql;

@@ -1,15 +1,14 @@
-//! `devenv plan`: what `up` would do and why. Changes nothing, and works with the engine off.
+//! `devenv plan`: what `up` would do and why, and what it would fail at. Changes nothing, and works with the engine off.
 
 use std::process::ExitCode;
 
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, names, orphans, run_steps};
+use super::{context::Context, names, orphans, preview::Preview, run_steps};
 use crate::{
     config::StepId,
-    event::{Fault, FaultClass},
-    plan::{Action, Decision, Digest, Outputs, Plan, Reason, Verdict},
+    event::Fault,
+    plan::{Action, Decision, Digest, Reason},
     report,
     steps::Steps,
 };
@@ -54,7 +53,8 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let goals = run_steps::goals(&plan, &named)?;
     let steps = cx.steps(cx.silent_events())?;
     let mut rows = orphan_rows(&steps).await;
-    rows.extend(preview(&steps, &plan, &goals).await?);
+    let preview = Preview::of(&steps, &goals).await;
+    rows.extend(preview.rows);
     let changes = rows.iter().any(|(_, d)| d.action != Action::Skip);
     let text = || report::plan(&rows, &plan.hash);
     let answer = Answer {
@@ -67,54 +67,15 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             })
             .collect(),
     };
+    if let Some(fault) = Fault::all(preview.faults) {
+        cx.answer_of_failure(&answer, text);
+        return Err(fault);
+    }
     cx.answer(&answer, text);
     Ok(match changes && args.detailed_exit_code {
         true => ExitCode::from(CHANGES),
         false => ExitCode::SUCCESS,
     })
-}
-
-/// Each step's decision, in the order they would run. A step that would run gives no output to those after it.
-async fn preview(
-    steps: &Steps,
-    plan: &Plan,
-    goals: &std::collections::BTreeSet<StepId>,
-) -> Result<Vec<(StepId, Decision)>, Fault> {
-    let graph = plan.graph();
-    let wanted = graph.closure(goals.iter().cloned());
-    let order = graph
-        .order()
-        .expect("checked when the file was read: needs are acyclic");
-    // Ctrl-C ends the process: there is nothing to undo.
-    let never = CancellationToken::new();
-    let mut outputs = Outputs::new();
-    let mut rows = Vec::new();
-    for id in order.into_iter().filter(|id| wanted.contains(id)) {
-        let decision = match steps.decide(&id, &outputs, &never).await {
-            Ok(Verdict::Keep(output)) => {
-                outputs.insert(id.clone(), output);
-                Decision::skip()
-            }
-            Ok(Verdict::Act(decision)) => decision,
-            // What cannot be observed is said, not guessed.
-            Err(fault) if fault.class == FaultClass::Environment => Decision::of(
-                steps.usual_action(&id),
-                vec![Reason::Unknown { what: said(fault) }],
-            ),
-            Err(fault) => return Err(fault),
-        };
-        rows.push((id, decision));
-    }
-    Ok(rows)
-}
-
-/// The failure in one line, with its first cause.
-fn said(fault: Fault) -> String {
-    let cause = fault.notes.first().and_then(|note| note.lines().next());
-    match cause {
-        Some(cause) => format!("{}: {cause}", fault.message),
-        None => fault.message,
-    }
 }
 
 /// Without an engine there is nothing to say about orphans.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use super::{
     context::Context,
-    interrupt, names, orphans, run_lock,
+    interrupt, names, orphans, preview, run_lock,
     session::{Logs, Session, exit_code, failure, timings},
 };
 use crate::{
@@ -99,6 +99,7 @@ impl<'a> Run<'a> {
             steps.forced = goals.clone();
         }
         let steps = Arc::new(steps);
+        interrupt::ending(preview::missing(&steps, &goals)).await?;
         if self.orphans == Orphans::Remove {
             interrupt::ending(remove_orphans(&steps, &goals)).await?;
         }

@@ -9,6 +9,7 @@ mod container;
 mod image;
 mod inputs;
 mod migrate;
+mod missing;
 mod postgres;
 mod proto;
 mod record;

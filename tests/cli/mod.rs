@@ -9,5 +9,6 @@ mod failure;
 pub mod install;
 mod lock;
 mod migrate;
+mod missing;
 mod proto;
 mod schema;
