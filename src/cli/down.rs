@@ -76,8 +76,8 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         let images = images.remove_repository(&repository).await;
         removed.images = images.map_err(|error| error.explain())?;
     }
-    let kept = !runtime.volumes().await.map_err(explain)?.is_empty();
-    cx.answer(&removed, || text(&removed, kept));
+    let kept = runtime.volumes().await.map_err(explain)?;
+    cx.answer(&removed, || text(&removed, &kept));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -108,7 +108,7 @@ pub async fn stop(runtime: &AnyRuntime, steps: &[StepId], graph: &Graph) -> Resu
     join_all(stops.into_values()).await.into_iter().collect()
 }
 
-fn text(removed: &Removed, kept: bool) -> String {
+fn text(removed: &Removed, kept: &[String]) -> String {
     if removed.steps.is_empty() && removed.volumes.is_empty() && removed.images.is_empty() {
         return "Nothing was running\n".into();
     }
@@ -130,8 +130,13 @@ fn text(removed: &Removed, kept: bool) -> String {
             );
         }
     }
-    if kept && !removed.steps.is_empty() {
-        text += "The data is kept; `devenv down --volumes` removes it\n";
+    if !kept.is_empty() && !removed.steps.is_empty() {
+        let it = if kept.len() == 1 { "it" } else { "them" };
+        text += &format!(
+            "Kept {}: {}; `devenv down --volumes` removes {it}\n",
+            count(kept.len(), "volume"),
+            kept.join(", ")
+        );
     }
     text
 }

@@ -38,7 +38,7 @@ pub async fn remove(steps: &Steps, listing: &Listing) -> Result<(), Fault> {
         let result = steps.runtime()?.remove(&step).await;
         let outcome = match &result {
             Ok(()) => Outcome::Done {
-                summary: "Kept its data, removed its container".into(),
+                summary: "Removed its container".into(),
             },
             Err(error) => Outcome::Failed {
                 fault: error.explain(),
