@@ -1,7 +1,7 @@
 //! What every command starts from: the project's root, its checked config and plan, its store and engine, and where answers go.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -38,6 +38,8 @@ pub struct Context {
     source: OnceLock<Arc<Source>>,
     /// What there is to say beside a failure, for JSON.
     answer: OnceLock<Json>,
+    /// Why an answer could not be printed.
+    unwritten: OnceLock<String>,
 }
 
 impl Context {
@@ -50,6 +52,7 @@ impl Context {
             plan: OnceLock::new(),
             source: OnceLock::new(),
             answer: OnceLock::new(),
+            unwritten: OnceLock::new(),
         }
     }
 
@@ -222,10 +225,25 @@ impl Context {
         }
     }
 
-    /// Writes to stdout. A reader that has seen enough (`| head`) is no error.
+    /// Writes to stdout. A reader that has seen enough (`| head`) is no error; any other is told by [`Context::written`].
     pub fn print(&self, text: &str) {
         let mut out = anstream::stdout();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.unwritten.get_or_init(|| error.to_string());
+        }
+    }
+
+    /// Whether all answers came out.
+    pub fn written(&self) -> Result<(), Fault> {
+        match self.unwritten.get() {
+            None => Ok(()),
+            Some(why) => Err(Fault::new("cannot write to standard output")
+                .class(FaultClass::Environment)
+                .note(why)),
+        }
     }
 
     /// The answer of a command that then fails: with JSON it is a part of what [`Context::fail`] prints.

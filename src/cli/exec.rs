@@ -62,7 +62,10 @@ async fn on_host(cx: &Context, command: Vec<String>) -> Result<ExitCode, Fault> 
         .class(FaultClass::Environment)
         .note(error.to_string());
     Err(fault.help(match missing.as_slice() {
-        [] => "it is neither one of the project's tools nor on PATH".to_owned(),
-        _ => "run `devenv install`: not all of the project's tools are ready".to_owned(),
+        [] => "it is neither one of the project's tools nor on PATH",
+        missing if missing.contains(&name) => {
+            "it is one of the project's tools, and not installed yet: run `devenv install`"
+        }
+        _ => "it is not on PATH; when one of the project's tools brings it, run `devenv install`",
     }))
 }

@@ -12,6 +12,7 @@ mod env;
 mod exec;
 mod exit;
 mod failure;
+mod hint;
 mod install;
 mod interrupt;
 mod lock;
@@ -34,7 +35,7 @@ mod up;
 
 use std::{io::Write, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::event::Fault;
 use context::Context;
@@ -106,7 +107,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(error),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -123,7 +124,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(run(&context, cli.command));
     // What is left was told to end; blocking work that cannot be told must not keep the user waiting.
     runtime.shutdown_background();
-    match result {
+    match result.and_then(|code| context.written().map(|()| code)) {
         Ok(code) => code,
         Err(fault) => {
             context.show(&fault);
@@ -134,14 +135,18 @@ pub fn main() -> ExitCode {
 }
 
 /// Help and versions, or arguments that are wrong.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: clap::Error) -> ExitCode {
+    let command = std::env::args_os()
+        .filter_map(|text| text.into_string().ok())
+        .find(|text| Cli::command().find_subcommand(text).is_some());
+    let error = hint::add(error, command.as_deref());
     // Without a reader there is nobody to tell.
     let _ = error.print();
     if !error.use_stderr() {
         return ExitCode::SUCCESS;
     }
     let arguments = std::env::args_os().map(|text| text.to_string_lossy().into_owned());
-    let fault = failure::usage(error);
+    let fault = failure::usage(&error);
     if failure::wants_json(arguments, std::env::var("DEVENV_OUTPUT").ok()) {
         let _ = write!(anstream::stdout(), "{}", failure::line(&fault, None));
     }

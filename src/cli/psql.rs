@@ -58,9 +58,9 @@ fn named(plan: &Plan, name: &str) -> Result<StepId, Fault> {
 fn only_database<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<StepId, Fault> {
     match (names.next(), names.next()) {
         (Some(name), None) => Ok(StepId::new(StepKind::Postgres, name)),
-        (None, _) => {
-            Err(Fault::new("devenv.toml has no `[postgres.*]` table").class(FaultClass::Usage))
-        }
+        (None, _) => Err(Fault::new("devenv.toml has no `[postgres.*]` table")
+            .class(FaultClass::Usage)
+            .help("add `[postgres.db]` with `version`")),
         (Some(_), Some(_)) => Err(Fault::new("there are several databases")
             .class(FaultClass::Usage)
             .help("name one with `--database postgres.NAME`")),

@@ -97,7 +97,9 @@ impl Explain for RuntimeError {
                 .note(format!("no port of {range} is free either"))
                 .class(FaultClass::Environment)
                 .help("stop what holds one of them, or widen `ports` in `[project]`"),
-            RuntimeError::NotRunning { .. } => fault.help("start it with `devenv up`"),
+            RuntimeError::NotRunning { .. } => fault
+                .class(FaultClass::Environment)
+                .help("start it with `devenv up`"),
             RuntimeError::UnknownPort { step, .. } => fault
                 .at_key(step.key_path().join("ready"))
                 .help("name one of its `ports`"),

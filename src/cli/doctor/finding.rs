@@ -53,15 +53,14 @@ impl Finding {
     }
 
     pub fn of_fault(about: &'static str, fault: &Fault) -> Self {
-        let message = match &fault.label {
-            Some(label) => format!("{}: {label}", fault.message),
+        let message = match fault.label.as_ref().or(fault.notes.first()) {
+            Some(why) => format!("{}: {why}", fault.message),
             None => fault.message.clone(),
         };
-        let cause = fault.notes.first().filter(|_| fault.help.is_none());
         Self {
             site: fault.site.clone(),
             class: Some(fault.class),
-            ..Self::problem(about, message, fault.help.clone().or(cause.cloned()))
+            ..Self::problem(about, message, fault.help.clone())
         }
     }
 

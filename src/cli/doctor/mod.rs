@@ -139,6 +139,14 @@ fn outdated(toolchain: &Toolchain) -> Finding {
 fn disk(root: &Path) -> Vec<Finding> {
     let places = [Some(root.to_owned()), paths::cache_dir()];
     let mut findings = Vec::new();
+    let state = root.join(".devenv");
+    if !fs::may_write(&state) {
+        findings.push(Finding::problem(
+            "disk",
+            format!("this user may not write `{}`", state.display()),
+            Some("let this user write there: devenv keeps its state in it".into()),
+        ));
+    }
     for place in places.into_iter().flatten() {
         let Some(free) = fs::free_space(&place) else {
             continue;

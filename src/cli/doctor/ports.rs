@@ -57,6 +57,10 @@ fn holder(port: u16, publisher: Option<Publisher>) -> (String, String) {
     match (publisher, net::port_holder(port)) {
         // The process that listens is the engine's: it says nothing about who wanted it.
         (Some(publisher), _) => (publisher.description, format!("run `{}`", publisher.end)),
+        // Its engine is another one than this project's, or does not answer.
+        (None, Some(holder)) if holder.command.starts_with("docker-proxy") => {
+            ("a container".to_owned(), "stop that container".to_owned())
+        }
         (None, Some(holder)) => {
             let name = format!("`{}` (pid {})", holder.command, holder.pid);
             (name, program)

@@ -126,7 +126,10 @@ fn lines_that_were_shown_are_not_shown_again() {
             },
         ),
     ];
-    check_plain(&records, true, expect![[r#"
+    check_plain(
+        &records,
+        true,
+        expect![[r#"
         task.make  run
         task.make | one
         task.make | two
@@ -142,7 +145,8 @@ fn lines_that_were_shown_are_not_shown_again() {
                  from a container
 
         Failed after 7 ms: 2 steps failed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -163,11 +167,15 @@ fn what_was_removed_before_the_run_is_something_done() {
             },
         ),
     ];
-    check_plain(&records, false, expect![[r#"
+    check_plain(
+        &records,
+        false,
+        expect![[r#"
         service.old  remove: no longer in devenv.toml
         service.old  Removed its container in 1 ms
         1 step done, 1 up to date in 2 ms
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
