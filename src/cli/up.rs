@@ -44,21 +44,23 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     if !cx.json() {
         print_places(cx, &ended.outputs)?;
     }
-    if args.attach {
+    // What was named may be nothing that writes logs, such as a task.
+    let followed = attached(&steps);
+    if args.attach && (steps.is_empty() || !followed.is_empty()) {
         let options = LogOptions {
             follow: true,
             tail: Some(0),
             ..LogOptions::default()
         };
-        logs::show(cx, &attached(steps), options, true, signals).await?;
+        logs::show(cx, &followed, options, true, signals).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Of what was brought up, what has logs to follow.
-fn attached(mut steps: Vec<StepId>) -> Vec<StepId> {
-    steps.retain(|id| id.kind.is_running_service());
-    steps
+fn attached(steps: &[StepId]) -> Vec<StepId> {
+    let runs = steps.iter().filter(|id| id.kind.is_running_service());
+    runs.cloned().collect()
 }
 
 /// The table of ports, with the address of what speaks HTTP.

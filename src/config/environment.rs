@@ -42,6 +42,7 @@ fn parse(bytes: &[u8]) -> (BTreeMap<String, String>, Vec<ConfigError>) {
     for entry in dotenvy::from_read_iter(Lines { text, line: &line }) {
         match entry {
             Ok((name, value)) => {
+                errors.extend(open_quote(text, line.get(), &name, &value));
                 values.entry(name).or_insert(value);
             }
             // The text itself is not shown: it may hold a secret.
@@ -81,9 +82,37 @@ impl Read for Lines<'_> {
     }
 }
 
+/// An apostrophe, as in `it's`, opens a quote that goes on to the next one, lines further down: nobody means that. A value that begins
+/// with its quote may well have several lines.
+fn open_quote(text: &str, last: usize, name: &str, value: &str) -> Option<ConfigError> {
+    let lines: Vec<_> = text.lines().take(last).collect();
+    let starts = |line: &&str| {
+        let line = line.trim_start();
+        let entry = line.strip_prefix("export ").unwrap_or(line).trim_start();
+        let rest = entry.strip_prefix(name);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    if !value.contains('\n') || lines.last().is_none_or(starts) {
+        return None;
+    }
+    let first = lines.iter().rposition(starts)?;
+    let (_, begins) = lines[first].split_once('=')?;
+    if begins.trim_start().starts_with(['"', '\'']) {
+        return None;
+    }
+    let before = lines[first].rfind(['"', '\''])?;
+    let column = lines[first][..before].chars().count() + 1;
+    let mut error = at(first + 1, column, "`.env` has a quote that is not closed");
+    error.help("quote the whole value: NAME=\"value\"");
+    Some(error)
+}
+
 /// What is wrong with the entry that starts so, at its value when it has one.
 fn not_an_entry(line: usize, start: &str) -> ConfigError {
-    let value = start.split_once('=').map(|(_, value)| value.trim_start());
+    let entry = start
+        .split_once('=')
+        .filter(|(name, _)| !name.trim().is_empty());
+    let value = entry.map(|(_, value)| value.trim_start());
     let before = start.len() - value.unwrap_or(start.trim_start()).len();
     let column = start[..before].chars().count() + 1;
     let (message, help) = match value.and_then(|value| value.chars().next()) {
@@ -134,6 +163,9 @@ mod tests {
         };
         assert_eq!(places("A=1\n  B C\n"), [(2, 3)]);
         assert_eq!(places("A=1\nexport B= two words\nC=3\n"), [(2, 11)]);
+        assert_eq!(places("A=1\n=2\n"), [(2, 1)]);
+        assert_eq!(places("X=1\nA=it's\nB=2\nC=don't\nD=4\n"), [(2, 5)]);
+        assert_eq!(places("A='two\nlines'\nB=2\nC=\"\\n\"\n"), []);
         // All that comes after an open quote is a part of it: one error, where it begins.
         assert_eq!(places("A=\"open\nB=2\nC=3\nD=4\n"), [(1, 3)]);
     }

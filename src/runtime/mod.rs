@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 
 pub use error::RuntimeError;
-pub use probe::{ProbeError, probe};
+pub use probe::{ProbeError, help_for_exit, probe};
 pub use spec::*;
 
 use crate::{config::StepId, sys::terminal::Stdio};

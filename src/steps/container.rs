@@ -15,7 +15,7 @@ use crate::{
     plan::{Action, Inputs, Output, Reason, Verdict},
     runtime::{
         Instance, InstanceState, LogOptions, ProbeTarget, Runs, Runtime, Spec, SpecMount, SpecPort,
-        Started, probe,
+        Started, help_for_exit, probe,
     },
 };
 
@@ -238,6 +238,9 @@ impl Cx<'_> {
             "`{}` exited with code {code} right after it was started",
             self.id()
         ));
+        if let Some(help) = help_for_exit(code) {
+            fault = fault.help(help);
+        }
         if code == 0 {
             fault = fault.help(
                 "a service keeps running: one that only has something to do takes `restart = \"no\"`",

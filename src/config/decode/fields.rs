@@ -198,6 +198,9 @@ impl<'t, 'c, 'a> Fields<'t, 'c, 'a> {
             error.help(fixed.help);
         } else if let Some(help) = foreign {
             error.help(help);
+            // What is there under a foreign name is not missing as well.
+            self.missing
+                .retain(|(key, _)| !help.contains(&format!("`{key}`")));
         } else if let Some(near) = suggest::nearest(name, self.known.iter().copied()) {
             error.label(format!("did you mean `{near}`?"));
             // What is misspelt is not missing as well. Of a choice, all alternatives carry the same error.

@@ -9,6 +9,7 @@ const PORTS: &str =
     "name each port: ports = { http = 8080 }, or { http = { container = 80, host = 8080 } }";
 const VOLUMES: &str = "the path in the container is the key: volumes = { \"/data\" = \"data\", \"/etc/x.conf\" = \"./x.conf\" }";
 const ENV: &str = "write a table: env = { NAME = \"value\" }";
+const READY: &str = "say what is asked: { http = \"/\" }, { tcp = \"PORT_NAME\" }, { exec = [\"command\"] } or { log = \"text\" }";
 const BUILD: &str = "write a table: build = { dockerfile = \"Dockerfile\", context = \".\" }";
 
 /// What to write instead of a key that this table does not have. Root tables have a path of one key.
@@ -17,6 +18,7 @@ pub(super) fn key(table: &KeyPath, key: &str) -> Option<&'static str> {
     match (kind, table.0.len()) {
         (None, _) => root(key),
         (Some("service" | "app" | "postgres"), 2) => service(kind, key),
+        (Some("task"), 2) => task(key),
         (Some("app"), 3) if table.0[2] == "build" && key == "path" => {
             Some("devenv calls it `dockerfile`")
         }
@@ -68,6 +70,10 @@ fn service(kind: Option<&str>, key: &str) -> Option<&'static str> {
         ("build", Some("service")) => {
             "what is built here is an app: `[app.NAME]` with build = { dockerfile = \"Dockerfile\" }"
         }
+        (
+            "dockerfile" | "context" | "run" | "artifact" | "base" | "inputs" | "files",
+            Some("app"),
+        ) => "it belongs into `build`",
         ("dockerfile" | "context", _) => {
             "what is built here is an app: `[app.NAME]` with build = { dockerfile = \"Dockerfile\" }"
         }
@@ -92,21 +98,69 @@ fn service(kind: Option<&str>, key: &str) -> Option<&'static str> {
     })
 }
 
+fn task(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "command" | "cmd" | "cmds" | "script" => "devenv calls it `run`",
+        "depends_on" | "deps" => "devenv calls it `needs`: needs = [\"task.generate\"]",
+        "environment" => "devenv calls it `env`: env = { NAME = \"value\" }",
+        "sources" => "devenv calls it `inputs`",
+        "generates" => "devenv calls it `outputs`",
+        "image" | "volumes" | "ports" => {
+            "a task runs on this machine; what runs in a container is `[service.NAME]`"
+        }
+        _ => return None,
+    })
+}
+
 /// What to write instead of a value of another type.
 pub(super) fn shape(at: &KeyPath, node: &Node<'_>) -> Option<String> {
-    let [kind, _, key] = at.0.as_slice() else {
-        return None;
+    let keys: Vec<_> = at.0.iter().map(String::as_str).collect();
+    let (kind, key, rest) = match keys.as_slice() {
+        // `[service]` with keys of a service in it.
+        [kind, _] if *kind != "project" => return Some(format!("write `[{kind}.NAME]`")),
+        [kind, _, key, rest @ ..] => (*kind, *key, rest),
+        _ => return None,
     };
-    let runs = matches!(kind.as_str(), "service" | "app");
-    let help = match (key.as_str(), node.get_ref()) {
-        ("command" | "entrypoint", DeValue::String(text)) if runs => return Some(words(text)),
-        ("ports", _) if runs => PORTS,
-        ("volumes", _) if runs => VOLUMES,
-        ("env", DeValue::Array(_)) => ENV,
-        ("build", DeValue::String(_)) if kind == "app" => BUILD,
+    let runs = matches!(kind, "service" | "app");
+    let help = match (key, rest, node.get_ref()) {
+        ("command" | "entrypoint", [], DeValue::String(text)) if runs => return Some(words(text)),
+        ("ports", [], _) if runs => PORTS,
+        ("ports", [_], DeValue::String(text)) if runs => return pair(text),
+        ("volumes", [], _) if runs => VOLUMES,
+        ("ready", [], DeValue::String(_)) => READY,
+        ("env", [], DeValue::Array(_)) => ENV,
+        ("build", [], DeValue::String(_)) if kind == "app" => BUILD,
         _ => return None,
     };
     Some(help.to_owned())
+}
+
+/// `8080:80` is the host's and the container's port.
+fn pair(text: &str) -> Option<String> {
+    let number = |text: &str| text.trim().parse::<u16>().ok();
+    match text.rsplit_once(':') {
+        Some((host, container)) => {
+            let host = host.rsplit(':').next().and_then(number)?;
+            let container = number(container)?;
+            Some(format!(
+                "write {{ container = {container}, host = {host} }}"
+            ))
+        }
+        None => number(text).map(|port| format!("write it without quotes: {port}")),
+    }
+}
+
+/// `./x.conf:/etc/x.conf:ro` is a path or volume, where it goes, and how.
+pub(in crate::config) fn mount(text: &str) -> Option<String> {
+    let (source, rest) = text.split_once(":/")?;
+    let (target, options) = rest.split_once(':').unwrap_or((rest, ""));
+    let value = match options.split(',').any(|option| option == "ro") {
+        true => format!("{{ path = \"{source}\", read_only = true }}"),
+        false => format!("\"{source}\""),
+    };
+    Some(format!(
+        "the path in the container is the key: \"/{target}\" = {value}"
+    ))
 }
 
 /// The words of a command line in brackets; what only a shell understands, handed to one.

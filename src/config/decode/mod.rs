@@ -5,7 +5,7 @@
 
 mod collection;
 mod fields;
-mod foreign;
+pub(super) mod foreign;
 mod plain;
 mod record;
 mod rules;

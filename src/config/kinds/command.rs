@@ -9,8 +9,8 @@ use crate::config::{
     interpolate,
 };
 
-/// A string is run by `sh -c`; an array is run as it stands. `${env.NAME}` is replaced; other references belong into `env`; all else is the
-/// shell's.
+/// A string is run by `sh -c`; an array is run as it stands. `${env.NAME}` is replaced; other references are refused, they belong into `env`;
+/// all else is the shell's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Command {

@@ -125,6 +125,7 @@ fn values_are_checked_where_they_stand() {
                 label: expected 1 to 65535
             6:34 `"80"`: `service.A.ports.x` must be a port number
                 label: this is a string
+                help: write it without quotes: 80
             6:61 `hots`: unknown key `hots` in `service.A.ports.y`
                 label: did you mean `host`?
             6:77 `99999999999999999999`: `99999999999999999999` is not a port number
