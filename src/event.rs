@@ -2,24 +2,25 @@
 //!
 //! Events are generic over steps: a new kind of step adds none.
 
+mod fault;
 mod mask;
 mod spot;
 
 use std::{
-    fmt,
-    path::PathBuf,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+pub use fault::{Explain, Fault, FaultClass, Site};
 use mask::Mask;
 pub use mask::percent_encode;
 pub use spot::Spot;
 
 use crate::{
-    config::{KeyPath, StepId},
+    config::{Source, StepId},
     plan::{Decision, Digest, Reason},
 };
 
@@ -111,148 +112,6 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// A failure, ready to be shown: what was being done, on what, why it failed, what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// Lower case, names in backticks, no final period.
-    pub message: String,
-    pub class: FaultClass,
-    /// Where in a file it stands.
-    pub site: Option<Site>,
-    /// The line of the file that the site names, where it is known; devenv.toml's own is read from it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub excerpt: Option<String>,
-    /// What the marked place says, such as "probe `select 1` never answered".
-    pub label: Option<String>,
-    /// Causes and facts, outermost first; last log lines.
-    pub notes: Vec<String>,
-    /// What to do.
-    pub help: Option<String>,
-}
-
-/// Decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FaultClass {
-    /// A step failed: 1.
-    Step,
-    /// Wrong usage or configuration: 2.
-    Usage,
-    /// Engine absent, port taken, tool missing: 3.
-    Environment,
-    /// A defect of devenv: 70.
-    Bug,
-    /// Interrupted by a signal: 130.
-    Interrupted,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Site {
-    /// A key of devenv.toml.
-    Key(KeyPath),
-    /// A place in any other file, relative to the project. Line and column count from 1, columns in characters.
-    File {
-        path: PathBuf,
-        line: usize,
-        column: usize,
-    },
-}
-
-impl Fault {
-    /// A failure of a step.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            class: FaultClass::Step,
-            site: None,
-            excerpt: None,
-            label: None,
-            notes: Vec::new(),
-            help: None,
-        }
-    }
-
-    /// The error's own message, its sources as notes.
-    pub fn from_error(error: &dyn std::error::Error) -> Self {
-        let mut fault = Self::new(error.to_string());
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let text = cause.to_string();
-            if !fault.message.contains(&text) && !fault.notes.contains(&text) {
-                fault.notes.push(text);
-            }
-            source = cause.source();
-        }
-        fault
-    }
-
-    pub fn class(mut self, class: FaultClass) -> Self {
-        self.class = class;
-        self
-    }
-
-    pub fn at_key(mut self, key: KeyPath) -> Self {
-        self.site.get_or_insert(Site::Key(key));
-        self
-    }
-
-    pub fn at_file(mut self, path: impl Into<PathBuf>, line: usize, column: usize) -> Self {
-        self.site = Some(Site::File {
-            path: path.into(),
-            line,
-            column,
-        });
-        self
-    }
-
-    /// As [`Fault::at_file`], with the line that stands there.
-    pub fn at_spot(self, path: impl Into<PathBuf>, spot: &Spot) -> Self {
-        Self {
-            excerpt: spot.excerpt.clone(),
-            ..self.at_file(path, spot.line, spot.column)
-        }
-    }
-
-    pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
-    }
-
-    pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push(note.into());
-        self
-    }
-
-    pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Fault {}
-
-/// Every module's error becomes a [`Fault`] here; an error type overrides this to add its site, notes and help.
-pub trait Explain: std::error::Error + Sized {
-    fn explain(&self) -> Fault {
-        Fault::from_error(self)
-    }
-}
-
-impl Explain for crate::config::ConfigErrors {
-    fn explain(&self) -> Fault {
-        Fault::from_error(self).class(FaultClass::Usage)
-    }
-}
-
-impl Explain for crate::plan::FingerprintError {}
-
 /// `1 step`, `3 steps`: how messages count.
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -264,6 +123,7 @@ pub struct Events {
     sender: mpsc::UnboundedSender<Record>,
     started: Instant,
     mask: Mask,
+    source: Arc<OnceLock<Arc<Source>>>,
 }
 
 impl Events {
@@ -273,6 +133,7 @@ impl Events {
             sender,
             started: Instant::now(),
             mask: Mask::default(),
+            source: Arc::default(),
         };
         (events, receiver)
     }
@@ -284,6 +145,12 @@ impl Events {
     /// From now on, this value is replaced by `***` wherever it would be shown. Empty values are ignored.
     pub fn mask(&self, secret: &str) {
         self.mask.add(secret);
+    }
+
+    /// From now on, failures at keys of this file say their line and column.
+    pub fn locate_in(&self, source: Arc<Source>) {
+        // A run has one file: the first stays.
+        let _ = self.source.set(source);
     }
 
     pub fn send(&self, event: Event) {
@@ -354,27 +221,20 @@ impl Events {
                 summary: self.mask.apply(&summary),
             },
             Outcome::Failed { fault } => Outcome::Failed {
-                fault: self.mask_fault(fault),
+                fault: self.located(self.mask_fault(fault)),
             },
             outcome @ (Outcome::Skipped | Outcome::Cancelled) => outcome,
         }
     }
 
     pub fn mask_fault(&self, fault: Fault) -> Fault {
-        Fault {
-            message: self.mask.apply(&fault.message),
-            // With a secret in it, the column would mark another place.
-            excerpt: fault
-                .excerpt
-                .filter(|excerpt| self.mask.apply(excerpt) == *excerpt),
-            label: fault.label.map(|label| self.mask.apply(&label)),
-            notes: fault
-                .notes
-                .iter()
-                .map(|note| self.mask.apply(note))
-                .collect(),
-            help: fault.help.map(|help| self.mask.apply(&help)),
-            ..fault
+        fault.map_texts(&|text| self.mask.apply(text))
+    }
+
+    fn located(&self, fault: Fault) -> Fault {
+        match self.source.get() {
+            Some(source) => fault.located(source),
+            None => fault,
         }
     }
 }

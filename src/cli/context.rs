@@ -1,18 +1,19 @@
 //! What every command starts from: the project's root, its checked config and plan, its store and engine, and where answers go.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
 use serde::Serialize;
+use serde_json::Value as Json;
 
-use super::{Global, OutputFormat, session};
+use super::{Global, OutputFormat, failure, session};
 use crate::{
-    config::{self, Config, StepId},
+    config::{self, Config, Source, StepId},
     database::Target,
-    event::{Events, Explain, Fault, FaultClass, count},
+    event::{Events, Explain, Fault, FaultClass},
     image::Images,
     lockfile::Lock,
     plan::{self, Digest, FileCache, Plan},
@@ -27,18 +28,6 @@ use crate::{
     toolchain::{Locking, Toolchain},
 };
 
-/// More failures at once help nobody.
-const SHOWN: usize = 20;
-
-/// Failures that are shown one after the other; never empty.
-pub struct Faults(pub Vec<Fault>);
-
-impl From<Fault> for Faults {
-    fn from(fault: Fault) -> Self {
-        Self(vec![fault])
-    }
-}
-
 pub struct Context {
     directory: PathBuf,
     pub output: OutputFormat,
@@ -46,6 +35,12 @@ pub struct Context {
     config: OnceLock<Arc<Config>>,
     plan: OnceLock<Arc<Plan>>,
     files: OnceLock<Arc<FileCache>>,
+    /// The file as it was read, also when it has errors: failures point into it.
+    source: OnceLock<Arc<Source>>,
+    /// What there is to say beside a failure, for JSON.
+    answer: OnceLock<Json>,
+    /// Why an answer could not be printed.
+    unwritten: OnceLock<String>,
 }
 
 impl Context {
@@ -57,19 +52,19 @@ impl Context {
             config: OnceLock::new(),
             plan: OnceLock::new(),
             files: OnceLock::new(),
+            source: OnceLock::new(),
+            answer: OnceLock::new(),
+            unwritten: OnceLock::new(),
         }
     }
 
     /// The same request, for files that may have changed since they were read.
     pub fn fresh(&self) -> Self {
-        Self {
-            directory: self.directory.clone(),
+        Self::new(&Global {
+            directory: Some(self.directory.clone()),
             output: self.output,
             verbose: self.verbose,
-            config: OnceLock::new(),
-            plan: OnceLock::new(),
-            files: OnceLock::new(),
-        }
+        })
     }
 
     pub fn json(&self) -> bool {
@@ -98,17 +93,18 @@ impl Context {
             })
     }
 
-    /// The checked file. All its errors are shown here, then one fault with the count is returned.
+    /// The checked file. The fault counts its errors and brings each.
     pub fn config(&self) -> Result<Arc<Config>, Fault> {
         if let Some(config) = self.config.get() {
             return Ok(config.clone());
         }
         let root = self.root()?;
-        let config = Arc::new(config::load(&root).map_err(|errors| {
-            anstream::eprint!("{}", report::config_errors(&errors));
+        let config = config::load(&root).map_err(|errors| {
+            self.source.get_or_init(|| errors.source_file.clone());
             errors.explain()
-        })?);
-        Ok(self.config.get_or_init(|| config).clone())
+        })?;
+        self.source.get_or_init(|| config.source.clone());
+        Ok(self.config.get_or_init(|| Arc::new(config)).clone())
     }
 
     /// What is known of the project's files since the last time.
@@ -245,34 +241,51 @@ impl Context {
         }
     }
 
-    /// Writes to stdout. A reader that has seen enough (`| head`) is no error.
+    /// Writes to stdout. A reader that has seen enough (`| head`) is no error; any other is told by [`Context::written`].
     pub fn print(&self, text: &str) {
         let mut out = anstream::stdout();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.unwritten.get_or_init(|| error.to_string());
+        }
+    }
+
+    /// Whether all answers came out.
+    pub fn written(&self) -> Result<(), Fault> {
+        match self.unwritten.get() {
+            None => Ok(()),
+            Some(why) => Err(Fault::new("cannot write to standard output")
+                .class(FaultClass::Environment)
+                .note(why)),
+        }
+    }
+
+    /// The answer of a command that then fails: with JSON it is a part of what [`Context::fail`] prints.
+    pub fn answer_of_failure(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.json() {
+            let json = serde_json::to_value(value).expect("answers are plain data");
+            self.answer.get_or_init(|| json);
+        } else {
+            self.print(&text());
+        }
     }
 
     /// Shows a failure on stderr.
     pub fn show(&self, fault: &Fault) {
-        let source = self.config.get().map(|config| config.source.clone());
-        anstream::eprint!("{}", report::fault(fault, source.as_deref()));
+        let source = self.source.get().map(Arc::as_ref);
+        anstream::eprint!("{}", report::fault(fault, source));
     }
 
-    /// Shows all but the last failure, which is the caller's to show, with blank lines between them.
-    pub fn show_all(&self, Faults(mut faults): Faults) -> Fault {
-        let more = faults.len().saturating_sub(SHOWN);
-        faults.truncate(SHOWN);
-        let mut last = faults.pop().expect("a failure has at least one fault");
-        if more > 0 {
-            let class = last.class;
-            faults.push(last);
-            last = Fault::new(format!("{} not shown", count(more, "more problem")))
-                .class(class)
-                .help("correct these first, then run it again");
+    /// Ends the JSON on stdout with the failure; nothing where none was asked for.
+    pub fn print_failure(&self, fault: &Fault) {
+        if self.json() {
+            let fault = match self.source.get() {
+                Some(source) => fault.clone().located(source),
+                None => fault.clone(),
+            };
+            self.print(&failure::line(&fault, self.answer.get()));
         }
-        for fault in &faults {
-            self.show(fault);
-            anstream::eprintln!();
-        }
-        last
     }
 }

@@ -42,7 +42,13 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     // Without a readable file everything can still be stopped, all at once.
     let (identity, needs) = match cx.plan() {
         Ok(plan) => (cx.identity()?, plan.graph()),
-        Err(fault) => (cx.found_identity().await.ok_or(fault)?, Graph::default()),
+        Err(fault) => match cx.found_identity().await {
+            Some(identity) => {
+                cx.show(&fault);
+                (identity, Graph::default())
+            }
+            None => return Err(fault),
+        },
     };
     let Engine { runtime, images } = cx.engine_of(identity.clone())?;
     let _lock = run_lock::acquire(cx, "down", None).await?;
@@ -69,14 +75,14 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         let images = images.remove_repository(&repository).await;
         removed.images = images.map_err(|error| error.explain())?;
     }
-    let kept = !runtime.volumes().await.map_err(explain)?.is_empty();
-    if !kept && args.images {
+    let kept = runtime.volumes().await.map_err(explain)?;
+    if kept.is_empty() && args.images {
         forget_identity(cx)?;
     }
     for name in &listing.former {
         anstream::eprintln!("{}", orphans::former(name));
     }
-    cx.answer(&removed, || text(&removed, kept));
+    cx.answer(&removed, || text(&removed, &kept));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -113,7 +119,7 @@ pub async fn stop(runtime: &AnyRuntime, steps: &[StepId], graph: &Graph) -> Resu
     join_all(stops.into_values()).await.into_iter().collect()
 }
 
-fn text(removed: &Removed, kept: bool) -> String {
+fn text(removed: &Removed, kept: &[String]) -> String {
     if removed.steps.is_empty() && removed.volumes.is_empty() && removed.images.is_empty() {
         return "Nothing was running\n".into();
     }
@@ -135,8 +141,13 @@ fn text(removed: &Removed, kept: bool) -> String {
             );
         }
     }
-    if kept && !removed.steps.is_empty() {
-        text += "The data is kept; `devenv down --volumes` removes it\n";
+    if !kept.is_empty() && !removed.steps.is_empty() {
+        let it = if kept.len() == 1 { "it" } else { "them" };
+        text += &format!(
+            "Kept {}: {}; `devenv down --volumes` removes {it}\n",
+            count(kept.len(), "volume"),
+            kept.join(", ")
+        );
     }
     text
 }

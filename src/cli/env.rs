@@ -45,8 +45,9 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tools that are not ready are no failure here: the user may want another one.
-pub async fn warn(toolchain: &Toolchain) {
+/// Tools that are not ready are no failure here: the user may want another one. Returns their names.
+pub async fn warn(toolchain: &Toolchain) -> Vec<&str> {
+    let mut missing = Vec::new();
     for name in toolchain.names() {
         let why = match toolchain.status(name).await {
             Ok(ToolStatus::Ready(_)) => continue,
@@ -57,7 +58,9 @@ pub async fn warn(toolchain: &Toolchain) {
             Err(error) => error.to_string(),
         };
         anstream::eprintln!("warning: tool `{name}` is not ready: {why}; run `devenv install`");
+        missing.push(name);
     }
+    missing
 }
 
 fn lossless(value: OsString) -> String {

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, os::unix::process::CommandExt, process::ExitCode};
 
-use super::{context::Context, env::warn, exit, run_steps::check_runs};
+use super::{context::Context, env::warn, exit, names};
 use crate::{
     config::StepId,
     event::{Explain, Fault, FaultClass},
@@ -13,8 +13,8 @@ use crate::{
 /// Run a command with the project's tools first on PATH, or inside a running step. Its exit code is passed through.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The running step to run it in, such as `app.hello`; on the host when absent.
-    step: Option<StepId>,
+    /// The running step to run it in, by name (`hello`) or id (`app.hello`); on the host when absent.
+    step: Option<String>,
     /// Run as this user inside the step.
     #[arg(long, short, requires = "step")]
     user: Option<String>,
@@ -34,7 +34,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
                 user: args.user,
                 ..Exec::default()
             };
-            check_runs(cx, &step).await?;
+            let step = names::running(cx, &step).await?;
             inside(cx, &step, exec).await
         }
         None => on_host(cx, args.command).await,
@@ -62,7 +62,7 @@ pub async fn inside(cx: &Context, step: &StepId, exec: Exec) -> Result<ExitCode,
 /// Becomes the command: signals, terminal and exit code are its own. Returns only when it cannot be run.
 async fn on_host(cx: &Context, command: Vec<String>) -> Result<ExitCode, Fault> {
     let toolchain = cx.toolchain()?;
-    warn(&toolchain).await;
+    let missing = warn(&toolchain).await;
     let mut spawn = Spawn::new(command);
     spawn.env = toolchain.env();
     let error = spawn.to_std().exec();
@@ -70,5 +70,11 @@ async fn on_host(cx: &Context, command: Vec<String>) -> Result<ExitCode, Fault> 
     let fault = Fault::new(format!("cannot run `{name}`"))
         .class(FaultClass::Environment)
         .note(error.to_string());
-    Err(fault.help("it is neither one of the project's tools nor on PATH"))
+    Err(fault.help(match missing.as_slice() {
+        [] => "it is neither one of the project's tools nor on PATH",
+        missing if missing.contains(&name) => {
+            "it is one of the project's tools, and not installed yet: run `devenv install`"
+        }
+        _ => "it is not on PATH; when one of the project's tools brings it, run `devenv install`",
+    }))
 }

@@ -5,13 +5,17 @@ use std::process::ExitCode;
 use crate::event::FaultClass;
 
 pub fn code(class: FaultClass) -> ExitCode {
-    ExitCode::from(match class {
+    ExitCode::from(number(class))
+}
+
+pub fn number(class: FaultClass) -> u8 {
+    match class {
         FaultClass::Step => 1,
         FaultClass::Usage => 2,
         FaultClass::Environment => 3,
         FaultClass::Bug => 70,
         FaultClass::Interrupted => 130,
-    })
+    }
 }
 
 /// The exit code of a command run for the user passes through; beyond 255 it is 1.

@@ -55,7 +55,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     })
     .await?
     .map_err(|error| error.explain())?;
-    let tools = all_or_faults(cx, names, results)?;
+    let tools = all_or_faults(names, results)?;
     let answer = Answer { tools };
     cx.answer(&answer, || text(&answer));
     Ok(ExitCode::SUCCESS)
@@ -170,9 +170,8 @@ pub async fn with_progress<T>(
     Ok(result)
 }
 
-/// The results by name; when some failed, all but the last failure are shown here.
+/// The results by name, or all failures.
 pub fn all_or_faults<T>(
-    cx: &Context,
     names: Vec<String>,
     results: Vec<Result<T, ToolchainError>>,
 ) -> Result<BTreeMap<String, T>, Fault> {
@@ -190,13 +189,10 @@ pub fn all_or_faults<T>(
     if let Some(at) = faults.iter().position(interrupted) {
         return Err(faults.swap_remove(at));
     }
-    let Some(last) = faults.pop() else {
-        return Ok(done);
-    };
-    for fault in &faults {
-        cx.show(fault);
+    match Fault::all(faults) {
+        Some(fault) => Err(fault),
+        None => Ok(done),
     }
-    Err(last)
 }
 
 fn text(answer: &Answer) -> String {

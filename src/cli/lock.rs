@@ -67,7 +67,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         join_all(locks).await
     })
     .await?;
-    all_or_faults(cx, todo, results)?;
+    all_or_faults(todo, results)?;
     if args.names.is_empty() {
         toolchain
             .forget_orphans()

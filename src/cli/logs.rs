@@ -16,7 +16,7 @@ use futures_util::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{context::Context, run_lock, run_steps::check_runs};
+use super::{context::Context, names, run_lock};
 use crate::{
     config::{StepId, duration},
     engine::{self, Signal},
@@ -27,8 +27,8 @@ use crate::{
 /// Show what the steps print.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Steps to show, such as `app.hello`; all that run when absent.
-    steps: Vec<StepId>,
+    /// Steps to show, by name (`hello`) or id (`app.hello`); all that run when absent.
+    steps: Vec<String>,
     /// Go on until Ctrl-C, or until all is down; also with what is started in its place.
     #[arg(long, short)]
     follow: bool,
@@ -71,7 +71,11 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         ..LogOptions::default()
     };
     let signals = signals()?;
-    show(cx, &args.steps, options, !args.no_prefix, signals).await?;
+    let mut steps = Vec::new();
+    for name in &args.steps {
+        steps.push(names::running(cx, name).await?);
+    }
+    show(cx, &steps, options, !args.no_prefix, signals).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,9 +113,6 @@ pub async fn show(
 }
 
 async fn steps_to_show(cx: &Context, wanted: &[StepId]) -> Result<Vec<StepId>, Fault> {
-    for step in wanted {
-        check_runs(cx, step).await?;
-    }
     if !wanted.is_empty() {
         return Ok(wanted.to_vec());
     }

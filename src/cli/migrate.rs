@@ -6,10 +6,7 @@ use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    context::{Context, Faults},
-    interrupt,
-};
+use super::{context::Context, interrupt};
 use crate::{
     config::{Config, Migrate, StepId, StepKind},
     database::{self, Migration, Options, Status},
@@ -25,9 +22,9 @@ pub struct Args {
     /// Only check names and text of the files; needs no database.
     #[arg(long)]
     check: bool,
-    /// Which migrations, such as `migrate.db`; all when absent.
+    /// Which migrations, such as `db` of `[migrate.db]`; all when absent.
     #[arg(long, value_name = "STEP", global = true)]
-    step: Option<StepId>,
+    step: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -43,7 +40,7 @@ enum Action {
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let config = cx.config()?;
-    let tables = tables(&config, args.step.as_ref())?;
+    let tables = tables(&config, args.step.as_deref())?;
     if args.check && args.action.is_some() {
         return Err(
             Fault::new("`--check` looks at files alone, and goes with no action")
@@ -62,7 +59,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
 type Tables<'a> = Vec<(StepId, &'a Migrate)>;
 
 /// The wanted table, or all.
-fn tables<'a>(config: &'a Config, wanted: Option<&StepId>) -> Result<Tables<'a>, Fault> {
+fn tables<'a>(config: &'a Config, wanted: Option<&str>) -> Result<Tables<'a>, Fault> {
     let all: Tables = config
         .migrate
         .iter()
@@ -76,10 +73,14 @@ fn tables<'a>(config: &'a Config, wanted: Option<&StepId>) -> Result<Tables<'a>,
     let Some(wanted) = wanted else {
         return Ok(all);
     };
+    let wanted = wanted.strip_prefix("migrate.").unwrap_or(wanted);
     let known: Vec<_> = all.iter().map(|(id, _)| format!("`{id}`")).collect();
-    let found: Tables = all.into_iter().filter(|(id, _)| id == wanted).collect();
+    let found: Tables = all
+        .into_iter()
+        .filter(|(id, _)| id.name == wanted)
+        .collect();
     if found.is_empty() {
-        return Err(Fault::new(format!("devenv.toml has no `{wanted}`"))
+        return Err(Fault::new(format!("devenv.toml has no `migrate.{wanted}`"))
             .class(FaultClass::Usage)
             .help(format!("it has {}", known.join(", "))));
     }
@@ -103,9 +104,9 @@ fn scan<'a>(cx: &Context, tables: &'a Tables) -> Result<Vec<Scanned<'a>>, Fault>
             }
         }
     }
-    match faults.is_empty() {
-        true => Ok(scanned),
-        false => Err(cx.show_all(Faults(faults))),
+    match Fault::all(faults) {
+        None => Ok(scanned),
+        Some(fault) => Err(fault),
     }
 }
 
@@ -241,12 +242,16 @@ async fn status(cx: &Context, tables: &Tables<'_>) -> Result<ExitCode, Fault> {
             status,
         });
     }
-    cx.answer(&all, || {
-        all.iter().map(|one| status_text(one, all.len())).collect()
-    });
+    let text = || all.iter().map(|one| status_text(one, all.len())).collect();
     match all.iter().find_map(|one| one.status.settled().err()) {
-        Some(error) => Err(error.explain()),
-        None => Ok(ExitCode::SUCCESS),
+        Some(error) => {
+            cx.answer_of_failure(&all, text);
+            Err(error.explain())
+        }
+        None => {
+            cx.answer(&all, text);
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

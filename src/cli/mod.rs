@@ -11,13 +11,17 @@ mod down;
 mod env;
 mod exec;
 mod exit;
+mod failure;
+mod hint;
 mod install;
 mod interrupt;
 mod lock;
 mod logs;
 mod migrate;
+mod names;
 mod orphans;
 mod plan;
+mod preview;
 mod proto;
 mod ps;
 mod psql;
@@ -29,9 +33,9 @@ mod schema;
 mod session;
 mod up;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::event::Fault;
 use context::Context;
@@ -73,7 +77,7 @@ pub enum OutputFormat {
     Auto,
     /// Plain lines.
     Plain,
-    /// JSON: one document for an answer, one line per event for a run.
+    /// JSON: one document for an answer, one line per event for a run. A failure is a last line `{"error": …}`.
     Json,
 }
 
@@ -101,7 +105,10 @@ enum Command {
 
 /// Parses the arguments, runs the command, shows its failure.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(error),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -117,14 +124,33 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(run(&context, cli.command));
     // What is left was told to end; blocking work that cannot be told must not keep the user waiting.
     runtime.shutdown_background();
-    match result {
+    match result.and_then(|code| context.written().map(|()| code)) {
         Ok(code) => code,
         Err(fault) => {
-            let code = exit::code(fault.class);
             context.show(&fault);
-            code
+            context.print_failure(&fault);
+            exit::code(fault.class)
         }
     }
+}
+
+/// Help and versions, or arguments that are wrong.
+fn refuse(error: clap::Error) -> ExitCode {
+    let command = std::env::args_os()
+        .filter_map(|text| text.into_string().ok())
+        .find(|text| Cli::command().find_subcommand(text).is_some());
+    let error = hint::add(error, command.as_deref());
+    // Without a reader there is nobody to tell.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let arguments = std::env::args_os().map(|text| text.to_string_lossy().into_owned());
+    let fault = failure::usage(&error);
+    if failure::wants_json(arguments, std::env::var("DEVENV_OUTPUT").ok()) {
+        let _ = write!(anstream::stdout(), "{}", failure::line(&fault, None));
+    }
+    exit::code(fault.class)
 }
 
 async fn run(cx: &Context, command: Command) -> Result<ExitCode, Fault> {

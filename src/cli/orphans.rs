@@ -43,7 +43,7 @@ pub async fn remove(steps: &Steps, listing: &Listing) -> Result<(), Fault> {
                 .remove(&step)
                 .await
                 .map_err(|error| error.explain())?;
-            Ok("Kept its data, removed its container".to_owned())
+            Ok("Removed its container".to_owned())
         };
         shown(steps, &step, decision, removal).await?;
     }

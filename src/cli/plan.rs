@@ -1,18 +1,14 @@
-//! `devenv plan`: what `up` would do and why. Changes nothing, and works with the engine off.
+//! `devenv plan`: what `up` would do and why, and what it would fail at. Changes nothing, and works with the engine off.
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::process::ExitCode;
 
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
-use super::{
-    context::{Context, Faults},
-    orphans, run_steps,
-};
+use super::{context::Context, names, orphans, preview::Preview, run_steps};
 use crate::{
     config::StepId,
-    event::{Fault, FaultClass},
-    plan::{Action, Decision, Digest, Outputs, Plan, Reason, Verdict},
+    event::Fault,
+    plan::{Action, Decision, Digest, Reason},
     report,
     steps::Steps,
 };
@@ -20,8 +16,8 @@ use crate::{
 /// Show what `up` would do, and why; change nothing.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Steps to plan, with all they need; everything but tasks when absent.
-    steps: Vec<StepId>,
+    /// Steps to plan, with all they need, by name (`hello`) or id (`app.hello`); everything but tasks when absent.
+    steps: Vec<String>,
     /// Exit with 4 when there is something to do.
     #[arg(long)]
     detailed_exit_code: bool,
@@ -53,11 +49,12 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         cx.answer(&plan.hash, || format!("{}\n", plan.hash));
         return Ok(ExitCode::SUCCESS);
     }
-    let goals = run_steps::goals(&plan, &args.steps)?;
+    let named = names::steps(&plan, &args.steps, names::RUNNING)?;
+    let goals = run_steps::goals(&plan, &named)?;
     let steps = cx.steps(cx.silent_events())?;
     let mut rows = orphan_rows(&steps).await?;
-    let (previewed, faults) = preview(&steps, &plan, &goals).await;
-    rows.extend(previewed);
+    let preview = Preview::of(&steps, &goals).await;
+    rows.extend(preview.rows);
     let changes = rows.iter().any(|(_, d)| d.action != Action::Skip);
     let text = || report::plan(&rows, &plan.hash);
     let answer = Answer {
@@ -70,80 +67,15 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             })
             .collect(),
     };
-    cx.answer(&answer, text);
-    if !faults.is_empty() {
-        return Err(cx.show_all(Faults(faults)));
+    if let Some(fault) = Fault::all(preview.faults) {
+        cx.answer_of_failure(&answer, text);
+        return Err(fault);
     }
+    cx.answer(&answer, text);
     Ok(match changes && args.detailed_exit_code {
         true => ExitCode::from(CHANGES),
         false => ExitCode::SUCCESS,
     })
-}
-
-/// Each step's decision, in the order they would run, and what would fail. A step that would run gives no output to those after it.
-async fn preview(
-    steps: &Steps,
-    plan: &Plan,
-    goals: &BTreeSet<StepId>,
-) -> (Vec<(StepId, Decision)>, Vec<Fault>) {
-    let graph = plan.graph();
-    let wanted = graph.closure(goals.iter().cloned());
-    let order = graph
-        .order()
-        .expect("checked when the file was read: needs are acyclic");
-    let wrong = steps.check(&wanted).await;
-    // Ctrl-C ends the process: there is nothing to undo.
-    let never = CancellationToken::new();
-    let mut outputs = Outputs::new();
-    let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    for id in order.into_iter().filter(|id| wanted.contains(id)) {
-        let of_step = wrong.iter().filter(|(step, _)| *step == id);
-        let known: Vec<_> = of_step.map(|(_, fault)| fault.clone()).collect();
-        let verdict = match known.is_empty() {
-            true => steps
-                .decide(&id, &outputs, &never)
-                .await
-                .map_err(|fault| vec![fault]),
-            false => Err(known),
-        };
-        let decision = match verdict {
-            Ok(Verdict::Keep(output)) => {
-                outputs.insert(id.clone(), output);
-                Decision::skip()
-            }
-            Ok(Verdict::Act(decision)) => decision,
-            Err(found) => {
-                let reasons = found.iter().map(reason).collect();
-                // What cannot be observed is said, and fails nothing.
-                faults.extend(found.into_iter().filter(|fault| !is_unknown(fault)));
-                Decision::of(steps.usual_action(&id), reasons)
-            }
-        };
-        rows.push((id, decision));
-    }
-    (rows, faults)
-}
-
-fn is_unknown(fault: &Fault) -> bool {
-    fault.class == FaultClass::Environment
-}
-
-fn reason(fault: &Fault) -> Reason {
-    match is_unknown(fault) {
-        true => Reason::Unknown { what: said(fault) },
-        false => Reason::Fails {
-            what: fault.message.clone(),
-        },
-    }
-}
-
-/// The failure in one line, with its first cause.
-fn said(fault: &Fault) -> String {
-    let cause = fault.notes.first().and_then(|note| note.lines().next());
-    match cause {
-        Some(cause) => format!("{}: {cause}", fault.message),
-        None => fault.message.clone(),
-    }
 }
 
 /// What `up` would remove. Without an engine there is nothing to say about containers.

@@ -4,10 +4,7 @@ use std::{collections::BTreeSet, process::ExitCode};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    context::{Context, Faults},
-    interrupt, run_lock,
-};
+use super::{context::Context, interrupt, run_lock};
 use crate::{
     config::{Config, StepId, StepKind},
     event::{Explain, Fault, FaultClass, count},
@@ -198,14 +195,20 @@ fn check(
                 .any(|made| made.generated.files.contains_key(&file.path))
     });
     let total: usize = made.iter().map(|made| made.generated.files.len()).sum();
-    cx.answer(&all, || match all.files.is_empty() {
+    faults.extend(drift(&all.files, notes));
+    let text = || match all.files.is_empty() {
         true => format!("{} up to date\n", count(total, "file")),
         false => all.files.iter().map(|file| file.diff.as_str()).collect(),
-    });
-    faults.extend(drift(&all.files, notes));
-    match faults.is_empty() {
-        true => Ok(ExitCode::SUCCESS),
-        false => Err(cx.show_all(Faults(faults))),
+    };
+    match Fault::all(faults) {
+        None => {
+            cx.answer(&all, text);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(fault) => {
+            cx.answer_of_failure(&all, text);
+            Err(fault)
+        }
     }
 }
 

@@ -2,19 +2,20 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use super::context::Context;
+use super::{context::Context, names};
 use crate::{
     config::{StepId, StepKind},
     event::{Fault, FaultClass},
+    plan::Plan,
     runtime::Exec,
 };
 
 /// Open psql on the app's database, inside its container.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which database; may be left out when there is one.
+    /// Which database, such as `db` of `[postgres.db]`; may be left out when there is one.
     #[arg(long, short)]
-    database: Option<StepId>,
+    database: Option<String>,
     /// Arguments for psql, such as `-c 'select 1'`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -23,7 +24,7 @@ pub struct Args {
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let config = cx.config()?;
     let id = match args.database {
-        Some(id) => id,
+        Some(name) => named(&*cx.plan()?, &name)?,
         None => only_database(config.postgres.keys())?,
     };
     let target = cx.database(&id).await?;
@@ -44,12 +45,22 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     super::exec::inside(cx, &id, exec).await
 }
 
+fn named(plan: &Plan, name: &str) -> Result<StepId, Fault> {
+    let id = names::step(plan, name, &[StepKind::Postgres])?;
+    match id.kind {
+        StepKind::Postgres => Ok(id),
+        _ => Err(Fault::new(format!("`{id}` is not a Postgres"))
+            .class(FaultClass::Usage)
+            .help("name one with `--database postgres.NAME`")),
+    }
+}
+
 fn only_database<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<StepId, Fault> {
     match (names.next(), names.next()) {
         (Some(name), None) => Ok(StepId::new(StepKind::Postgres, name)),
-        (None, _) => {
-            Err(Fault::new("devenv.toml has no `[postgres.*]` table").class(FaultClass::Usage))
-        }
+        (None, _) => Err(Fault::new("devenv.toml has no `[postgres.*]` table")
+            .class(FaultClass::Usage)
+            .help("add `[postgres.db]` with `version`")),
         (Some(_), Some(_)) => Err(Fault::new("there are several databases")
             .class(FaultClass::Usage)
             .help("name one with `--database postgres.NAME`")),

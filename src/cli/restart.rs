@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::{
     context::Context,
+    names,
     run_steps::{Force, Run},
 };
 use crate::{
@@ -14,15 +15,15 @@ use crate::{
 /// Restart what runs; changes to devenv.toml are taken up too.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Steps to restart, such as `app.hello`; all services and apps when absent.
-    steps: Vec<StepId>,
+    /// Steps to restart, by name (`hello`) or id (`app.hello`); all that run when absent.
+    steps: Vec<String>,
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let plan = cx.plan()?;
     let running = plan.steps.keys().filter(|id| id.kind.is_running_service());
     let steps: Vec<StepId> = match args.steps.is_empty() {
-        false => args.steps,
+        false => names::steps(&plan, &args.steps, names::RUNNING)?,
         true => running.cloned().collect(),
     };
     if steps.is_empty() {
@@ -31,11 +32,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             .help("nothing runs, so nothing can be restarted"));
     }
     if let Some(other) = steps.iter().find(|id| !id.kind.is_running_service()) {
-        return Err(
-            Fault::new(format!("`{other}` does not run, so it cannot be restarted"))
-                .class(FaultClass::Usage)
-                .help("name a `postgres`, `service` or `app` step"),
-        );
+        return Err(names::runs_not(other));
     }
     let run = Run {
         force: Force::Named,

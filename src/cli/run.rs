@@ -4,13 +4,11 @@ use std::process::ExitCode;
 
 use super::{
     context::Context,
+    names,
     run_steps::{Force, Run},
     session::Logs,
 };
-use crate::{
-    config::{StepId, StepKind},
-    event::{Fault, FaultClass},
-};
+use crate::{config::StepKind, event::Fault};
 
 /// Run tasks with all they need; each is skipped while nothing it reads has changed.
 #[derive(Debug, clap::Args)]
@@ -24,11 +22,7 @@ pub struct Args {
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
-    let named = args
-        .steps
-        .iter()
-        .map(|name| step_id(name))
-        .collect::<Result<Vec<_>, _>>()?;
+    let named = names::steps(&*cx.plan()?, &args.steps, &[StepKind::Task])?;
     let run = Run {
         force: match args.force {
             true => Force::Named,
@@ -38,12 +32,4 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         ..Run::new("run", named)
     };
     Ok(run.execute(cx).await?.code)
-}
-
-fn step_id(name: &str) -> Result<StepId, Fault> {
-    if !name.contains('.') {
-        return Ok(StepId::new(StepKind::Task, name));
-    }
-    name.parse()
-        .map_err(|error| Fault::from_error(&error).class(FaultClass::Usage))
 }

@@ -3,16 +3,15 @@
 use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use super::{
-    context::{Context, Faults},
-    interrupt, orphans, run_lock,
-    session::{Logs, Session, exit_code, timings},
+    context::Context,
+    interrupt, names, orphans, preview, run_lock,
+    session::{Logs, Session, exit_code, failure, timings},
 };
 use crate::{
-    config::{StepId, nearest},
+    config::StepId,
     engine::RunResult,
-    event::{Event, Explain, Fault, FaultClass, Record},
+    event::{Event, Explain, Fault, Record},
     plan::{Outputs, Plan},
-    runtime::Runtime,
     steps::Steps,
 };
 
@@ -69,7 +68,12 @@ impl<'a> Run<'a> {
         let session = Session::open(cx, self.command, logs)?;
         let result = self.locked(cx, &session).await;
         let records = session.close().await;
-        let result = result.map_err(|faults| cx.show_all(faults))?;
+        let result = result?;
+        if let Some(fault) = failure(&result).filter(|_| cx.json()) {
+            // Otherwise it was shown as it happened.
+            cx.show(&fault);
+            cx.print_failure(&fault);
+        }
         if self.timings && !cx.json() {
             self.show_timings(&records, &*cx.plan()?);
         }
@@ -80,7 +84,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn locked(&self, cx: &Context, session: &Session) -> Result<RunResult, Faults> {
+    async fn locked(&self, cx: &Context, session: &Session) -> Result<RunResult, Fault> {
         let alone = run_lock::acquire(cx, self.command, Some(session.events())).await?;
         match alone.waited {
             true => self.alone(&cx.fresh(), session).await,
@@ -88,7 +92,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn alone(&self, cx: &Context, session: &Session) -> Result<RunResult, Faults> {
+    async fn alone(&self, cx: &Context, session: &Session) -> Result<RunResult, Fault> {
         let goals = goals(&*cx.plan()?, &self.steps)?;
         // Before anything is made under this name.
         let remembered = cx.store()?.save_identity(&cx.identity()?.id);
@@ -98,11 +102,7 @@ impl<'a> Run<'a> {
             steps.forced = goals.clone();
         }
         let steps = Arc::new(steps);
-        let wanted = steps.plan.graph().closure(goals.iter().cloned());
-        let wrong = steps.check(&wanted).await;
-        if !wrong.is_empty() {
-            return Err(Faults(wrong.into_iter().map(|(_, fault)| fault).collect()));
-        }
+        interrupt::ending(preview::missing(&steps, &goals)).await?;
         if self.orphans == Orphans::Remove {
             interrupt::ending(remove_orphans(&steps, &goals)).await?;
         }
@@ -147,51 +147,8 @@ pub fn goals(plan: &Plan, named: &[StepId]) -> Result<BTreeSet<StepId>, Fault> {
     }
     for id in named {
         if !plan.steps.contains_key(id) {
-            return Err(unknown_step(plan, id));
+            return Err(names::unknown(plan, &id.to_string(), &[]));
         }
     }
     Ok(named.iter().cloned().collect())
-}
-
-/// A step that the file does not have, with the one that is most likely meant, else all of its kind.
-pub fn unknown_step(plan: &Plan, id: &StepId) -> Fault {
-    let fault = Fault::new(format!("devenv.toml has no step `{id}`")).class(FaultClass::Usage);
-    let known: Vec<_> = plan.steps.keys().map(StepId::to_string).collect();
-    if let Some(near) = nearest(&id.to_string(), known.iter().map(String::as_str)) {
-        return fault.help(format!("did you mean `{near}`?"));
-    }
-    let of_kind = |other: &&StepId| other.kind == id.kind;
-    let mut names: Vec<_> = plan.steps.keys().filter(of_kind).collect();
-    if names.is_empty() {
-        names = plan.steps.keys().collect();
-    }
-    let names: Vec<_> = names.iter().map(|id| format!("`{id}`")).collect();
-    match names.as_slice() {
-        [] => fault,
-        names => fault.help(format!("it has {}", names.join(", "))),
-    }
-}
-
-/// Whether a container of this step can be asked for: the file has it, or it is left from an earlier file.
-pub async fn check_runs(cx: &Context, id: &StepId) -> Result<(), Fault> {
-    let plan = cx.plan()?;
-    if plan.steps.contains_key(id) && !id.kind.is_running_service() {
-        return Err(
-            Fault::new(format!("`{id}` does not run in a container of its own"))
-                .class(FaultClass::Usage)
-                .help("name a `postgres`, `service` or `app` step"),
-        );
-    }
-    if plan.steps.contains_key(id) {
-        return Ok(());
-    }
-    let listing = cx
-        .runtime()?
-        .list()
-        .await
-        .map_err(|error| error.explain())?;
-    match listing.instances.iter().any(|other| other.step == *id) {
-        true => Ok(()),
-        false => Err(unknown_step(&plan, id)),
-    }
 }

@@ -58,6 +58,7 @@ impl Session {
             source: Some(config.source.clone()),
         };
         let (events, records) = Events::channel();
+        events.locate_in(config.source.clone());
         let log = match cx.store()?.start_run_log(command) {
             Ok(log) => Some(log),
             Err(error) => {
@@ -116,6 +117,16 @@ impl Session {
 /// The exit code of a run whose failures have been shown.
 pub fn exit_code(result: &RunResult) -> ExitCode {
     result.class().map_or(ExitCode::SUCCESS, exit::code)
+}
+
+/// All failures of a run as one; `None` when it succeeded.
+pub fn failure(result: &RunResult) -> Option<Fault> {
+    let class = result.class()?;
+    let mut faults = result.faults.iter().map(|(_, fault)| fault.clone());
+    Some(match faults.next() {
+        Some(first) => first.after(faults),
+        None => Fault::new("interrupted").class(class),
+    })
 }
 
 /// Where the time of the run went, from the records of [`Session::close`].

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{
     context::Context,
-    logs, ps,
+    logs, names, ps,
     run_steps::{Orphans, Run},
 };
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
 /// Bring the project up: toolchain, protos, images, databases, migrations, services, apps.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Steps to bring up, with all they need; everything but tasks when absent.
-    steps: Vec<StepId>,
+    /// Steps to bring up, with all they need, by name (`hello`) or id (`app.hello`); everything but tasks when absent.
+    steps: Vec<String>,
     /// Follow the logs until Ctrl-C; everything keeps running.
     #[arg(long, short)]
     attach: bool,
@@ -30,10 +30,11 @@ pub struct Args {
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    let steps = names::steps(&*cx.plan()?, &args.steps, names::RUNNING)?;
     let run = Run {
         orphans: Orphans::Remove,
         timings: args.timings,
-        ..Run::new("up", args.steps.clone())
+        ..Run::new("up", steps.clone())
     };
     let ended = run.execute(cx).await?;
     // The run has ended, and with it its own watch.
@@ -44,15 +45,23 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     if !cx.json() {
         print_places(cx, &ended.outputs)?;
     }
-    if args.attach {
+    // What was named may be nothing that writes logs, such as a task.
+    let followed = attached(&steps);
+    if args.attach && (steps.is_empty() || !followed.is_empty()) {
         let options = LogOptions {
             follow: true,
             tail: Some(0),
             ..LogOptions::default()
         };
-        logs::show(cx, &args.steps, options, true, signals).await?;
+        logs::show(cx, &followed, options, true, signals).await?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of what was brought up, what has logs to follow.
+fn attached(steps: &[StepId]) -> Vec<StepId> {
+    let runs = steps.iter().filter(|id| id.kind.is_running_service());
+    runs.cloned().collect()
 }
 
 /// The table of ports, with the address of what speaks HTTP.

@@ -30,7 +30,10 @@ fn parse(bytes: &[u8]) -> (BTreeMap<String, String>, Vec<ConfigError>) {
         Err(error) => {
             let before = &bytes[..error.valid_up_to()];
             let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            return (BTreeMap::new(), vec![at(line, "`.env` is not UTF-8 text")]);
+            return (
+                BTreeMap::new(),
+                vec![at(line, 1, "`.env` is not UTF-8 text")],
+            );
         }
     };
     let line = Cell::new(0);
@@ -39,20 +42,18 @@ fn parse(bytes: &[u8]) -> (BTreeMap<String, String>, Vec<ConfigError>) {
     for entry in dotenvy::from_read_iter(Lines { text, line: &line }) {
         match entry {
             Ok((name, value)) => {
+                errors.extend(open_quote(text, line.get(), &name, &value));
                 values.entry(name).or_insert(value);
             }
             // The text itself is not shown: it may hold a secret.
-            Err(dotenvy::Error::LineParse(text, _)) => {
-                let more = text.trim_end().matches('\n').count();
-                let mut error = at(
-                    line.get() - more,
-                    "`.env` has a line that is not `NAME=value`",
-                );
-                error.help("quote values that hold spaces, quotes or `#`: NAME=\"value\"");
-                errors.push(error);
+            Err(dotenvy::Error::LineParse(entry, _)) => {
+                let more = entry.trim_end().matches('\n').count();
+                let first = line.get() - more;
+                let start = text.lines().nth(first - 1).unwrap_or_default();
+                errors.push(not_an_entry(first, start));
             }
             Err(dotenvy::Error::Io(error)) => errors.push(unreadable(&error)),
-            Err(error) => errors.push(at(line.get(), &format!("cannot read `.env`: {error}"))),
+            Err(error) => errors.push(at(line.get(), 1, &format!("cannot read `.env`: {error}"))),
         }
     }
     (values, errors)
@@ -81,11 +82,63 @@ impl Read for Lines<'_> {
     }
 }
 
-fn at(line: usize, message: &str) -> ConfigError {
+/// An apostrophe, as in `it's`, opens a quote that goes on to the next one, lines further down: nobody means that. A value that begins
+/// with its quote may well have several lines.
+fn open_quote(text: &str, last: usize, name: &str, value: &str) -> Option<ConfigError> {
+    let lines: Vec<_> = text.lines().take(last).collect();
+    let starts = |line: &&str| {
+        let line = line.trim_start();
+        let entry = line.strip_prefix("export ").unwrap_or(line).trim_start();
+        let rest = entry.strip_prefix(name);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    if !value.contains('\n') || lines.last().is_none_or(starts) {
+        return None;
+    }
+    let first = lines.iter().rposition(starts)?;
+    let (_, begins) = lines[first].split_once('=')?;
+    if begins.trim_start().starts_with(['"', '\'']) {
+        return None;
+    }
+    let before = lines[first].rfind(['"', '\''])?;
+    let column = lines[first][..before].chars().count() + 1;
+    let mut error = at(first + 1, column, "`.env` has a quote that is not closed");
+    error.help("quote the whole value: NAME=\"value\"");
+    Some(error)
+}
+
+/// What is wrong with the entry that starts so, at its value when it has one.
+fn not_an_entry(line: usize, start: &str) -> ConfigError {
+    let entry = start
+        .split_once('=')
+        .filter(|(name, _)| !name.trim().is_empty());
+    let value = entry.map(|(_, value)| value.trim_start());
+    let before = start.len() - value.unwrap_or(start.trim_start()).len();
+    let column = start[..before].chars().count() + 1;
+    let (message, help) = match value.and_then(|value| value.chars().next()) {
+        Some(quote @ ('"' | '\'')) => (
+            "`.env` has a quoted value that is not closed, or goes on after its end",
+            format!("write NAME={quote}value{quote}"),
+        ),
+        Some(_) => (
+            "`.env` has a value that cannot be read",
+            "quote values that hold spaces, quotes or `#`: NAME=\"value\"".to_owned(),
+        ),
+        None => (
+            "`.env` has a line that is not `NAME=value`",
+            "write `NAME=value`, and `#` before a comment".to_owned(),
+        ),
+    };
+    let mut error = at(line, column, message);
+    error.help(help);
+    error
+}
+
+fn at(line: usize, column: usize, message: &str) -> ConfigError {
     let site = ErrorSite::File {
         path: ".env".into(),
         line,
-        column: 1,
+        column,
     };
     ConfigError::new(site, message)
 }
@@ -97,6 +150,25 @@ fn unreadable(error: &io::Error) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_of_what_is_wrong_is_named() {
+        let places = |text: &str| {
+            let (_, errors) = parse(text.as_bytes());
+            let place = |error: &ConfigError| match error.site {
+                ErrorSite::File { line, column, .. } => (line, column),
+                ErrorSite::Span(_) | ErrorSite::Whole => (0, 0),
+            };
+            errors.iter().map(place).collect::<Vec<_>>()
+        };
+        assert_eq!(places("A=1\n  B C\n"), [(2, 3)]);
+        assert_eq!(places("A=1\nexport B= two words\nC=3\n"), [(2, 11)]);
+        assert_eq!(places("A=1\n=2\n"), [(2, 1)]);
+        assert_eq!(places("X=1\nA=it's\nB=2\nC=don't\nD=4\n"), [(2, 5)]);
+        assert_eq!(places("A='two\nlines'\nB=2\nC=\"\\n\"\n"), []);
+        // All that comes after an open quote is a part of it: one error, where it begins.
+        assert_eq!(places("A=\"open\nB=2\nC=3\nD=4\n"), [(1, 3)]);
+    }
 
     fn lines(text: &str) -> Vec<usize> {
         let (_, errors) = parse(text.as_bytes());

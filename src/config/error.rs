@@ -1,15 +1,29 @@
 //! What is wrong with a file, and where.
 
-use std::{ops::Range, path::PathBuf, sync::Arc};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::Source;
 
 /// All errors of a file, in file order.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("`{}` has {} error{}", source_file.path.display(), errors.len(), if errors.len() == 1 { "" } else { "s" })]
+#[error("`{}` has {} error{}", self.file().display(), errors.len(), if errors.len() == 1 { "" } else { "s" })]
 pub struct ConfigErrors {
     pub source_file: Arc<Source>,
     pub errors: Vec<ConfigError>,
+}
+
+impl ConfigErrors {
+    /// The file that has the errors: they are all of one.
+    fn file(&self) -> &Path {
+        match self.errors.first().map(|error| &error.site) {
+            Some(ErrorSite::File { path, .. }) => path,
+            Some(ErrorSite::Span(_) | ErrorSite::Whole) | None => &self.source_file.path,
+        }
+    }
 }
 
 /// One error and where it stands.

@@ -29,6 +29,8 @@ pub(super) enum Target {
     Field { step: StepId, field: String },
     /// `${secret.name}`.
     Secret(String),
+    /// What should be a step's id and is none, such as the bare `db`.
+    Bare(String),
 }
 
 /// Which references a string may hold.
@@ -36,7 +38,7 @@ pub(super) enum Target {
 enum Allowed {
     /// Only `${env.…}`; others are errors.
     Env,
-    /// Only `${env.…}`; all else belongs to a shell and stays as it is.
+    /// Only `${env.…}`; what no reference can be belongs to a shell and stays as it is.
     EnvInScript,
     All,
 }
@@ -46,7 +48,7 @@ pub(super) fn plain(text: &str, span: Range<usize>, cx: &mut Cx<'_>) -> Option<S
     Scan::new(text, span, Allowed::Env, cx).run().map(joined)
 }
 
-/// A command of a shell, which has its own `${…}`: only `${env.…}` is replaced.
+/// A command, also of a shell, which has its own `${…}`: `${env.…}` is replaced, other references are errors, all else stays.
 pub(super) fn script(text: &str, span: Range<usize>, cx: &mut Cx<'_>) -> Option<String> {
     Scan::new(text, span, Allowed::EnvInScript, cx)
         .run()
@@ -67,20 +69,29 @@ pub(super) fn escape(text: &str) -> String {
     }
 }
 
+/// As [`escape`], for a command: a shell's own `${…}` stays as it is.
+pub(super) fn escape_script(text: &str) -> String {
+    let mut out = String::new();
+    for (at, c) in text.char_indices() {
+        let rest = &text[at..];
+        if rest.starts_with("${") && may_be_reference(rest) {
+            out.push('$');
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// `kind.name`, remembered for the check that it exists.
 pub(super) fn step_id(text: &str, span: Range<usize>, cx: &mut Cx<'_>) -> Option<StepId> {
     let step: StepId = match text.parse() {
         Ok(step) => step,
-        Err(error) => {
-            let kinds = StepKind::ALL.map(StepKind::as_str);
-            let kind = text.split('.').next().unwrap_or(text);
-            let error = cx.error(span, format!("{error}"));
-            match suggest::nearest(kind, kinds) {
-                Some(near) if near != kind => {
-                    error.label(format!("did you mean `{}`?", text.replacen(kind, near, 1)))
-                }
-                _ => error.help(format!("kinds are {}", suggest::list(&kinds, "and"))),
-            };
+        Err(_) => {
+            cx.references.push(Reference {
+                at: cx.path.clone(),
+                span,
+                target: Target::Bare(text.to_owned()),
+            });
             return None;
         }
     };
@@ -138,7 +149,7 @@ impl<'s, 'c, 'a> Scan<'s, 'c, 'a> {
             self.push(&self.text[at..dollar]);
             let rest = &self.text[dollar..range.end];
             let is_script = self.allowed == Allowed::EnvInScript;
-            at = if is_script && !rest.starts_with("${env.") {
+            at = if is_script && !may_be_reference(rest) {
                 self.push("$");
                 dollar + 1
             } else if rest.starts_with("$$") {
@@ -169,8 +180,8 @@ impl<'s, 'c, 'a> Scan<'s, 'c, 'a> {
             Some(("env", _)) => self.env(range, inner.start + 4..inner.end, depth),
             Some(_) if self.allowed != Allowed::All => {
                 let message = format!("`${{{body}}}` cannot be used in `{}`", self.cx.path);
-                let help = "this is needed before anything runs: only `${env.NAME}` can stand here";
-                self.error(range, message, Some(help.into()));
+                let help = self.instead(body);
+                self.error(range, message, Some(help));
             }
             Some(("secret", name)) => {
                 let target = Target::Secret(name.to_owned());
@@ -181,6 +192,31 @@ impl<'s, 'c, 'a> Scan<'s, 'c, 'a> {
             }
             Some((kind, rest)) => self.field(range, kind, rest),
             None => self.malformed(range, body),
+        }
+    }
+
+    /// Where the reference can stand.
+    fn instead(&self, body: &str) -> String {
+        let name = body.rsplit('.').next().unwrap_or(body).to_uppercase();
+        let name = name.replace('-', "_");
+        match self
+            .cx
+            .path
+            .0
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()[..]
+        {
+            ["task", _, "run", _] | ["app", _, "build", "run", _] => format!(
+                "give it to the command by env = {{ {name} = \"${{{body}}}\" }}; a string, run by `sh`, can then write `${name}`"
+            ),
+            ["task", _, "run"] | ["app", _, "build", "run"] => format!(
+                "give it to the command: env = {{ {name} = \"${{{body}}}\" }}, and write `${name}` here"
+            ),
+            ["service" | "app", _, "ready", "exec", ..] => {
+                format!("put it into `env`, and let a shell read it: exec = \"… ${name}\"")
+            }
+            _ => "this is needed before anything runs: only `${env.NAME}` can stand here".into(),
         }
     }
 
@@ -252,6 +288,7 @@ impl<'s, 'c, 'a> Scan<'s, 'c, 'a> {
                 None => self.unset(range, name),
             };
         }
+        let is_set = value.is_some();
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             return self.push(&value);
         }
@@ -259,11 +296,8 @@ impl<'s, 'c, 'a> Scan<'s, 'c, 'a> {
             self.scan(body.end - default.len()..body.end, depth + 1);
         } else if let Some(message) = rest.strip_prefix(":?") {
             let help = Some(message.trim().to_owned()).filter(|message| !message.is_empty());
-            self.error(
-                range,
-                format!("environment variable `{name}` is not set"),
-                help,
-            );
+            let why = if is_set { "is empty" } else { "is not set" };
+            self.error(range, format!("environment variable `{name}` {why}"), help);
         } else {
             let message = format!("`{rest}` is not a way to go on after `env.{name}`");
             let help = format!("write `${{env.{name}:-default}}` or `${{env.{name}:?message}}`");
@@ -319,6 +353,17 @@ impl<'s, 'c, 'a> Scan<'s, 'c, 'a> {
             None => self.span.clone(),
         }
     }
+}
+
+/// Whether a `$` in a script may begin one of our references, or the `$${…}` that stands for its text. No name of a shell has a dot in it.
+fn may_be_reference(text: &str) -> bool {
+    let reference = text.strip_prefix("$$").map(|rest| format!("${rest}"));
+    let reference = reference.as_deref().unwrap_or(text);
+    let Some((kind, _)) = (reference.strip_prefix("${")).and_then(|rest| rest.split_once('.'))
+    else {
+        return false;
+    };
+    matches!(kind, "env" | "secret") || StepKind::ALL.iter().any(|known| known.as_str() == kind)
 }
 
 /// Length of the reference `text` starts with, inner references included.

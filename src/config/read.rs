@@ -27,22 +27,16 @@ pub fn load(root: &Path) -> Result<Config, ConfigErrors> {
         .map_err(|error| unreadable(&error))
         .and_then(|bytes| String::from_utf8(bytes).map_err(|error| not_utf8(&error)))
         .map_err(|error| failed(Source::of(FILE.into(), String::new()), vec![error]))?;
-    let (values, mut errors) = environment::dotenv(root);
+    let (values, errors) = environment::dotenv(root);
+    if !errors.is_empty() {
+        // What a broken `.env` would have set is not known: to call it unset would be wrong.
+        return Err(failed(Source::of(FILE.into(), text), errors));
+    }
     let env = |name: &str| {
         let own = std::env::var(name).ok();
         own.or_else(|| values.get(name).cloned())
     };
-    match parse(Path::new(FILE), text, &env) {
-        Ok(config) if errors.is_empty() => Ok(config),
-        Ok(Config { source, .. }) => Err(ConfigErrors {
-            source_file: source,
-            errors,
-        }),
-        Err(mut found) => {
-            errors.append(&mut found.errors);
-            Err(ConfigErrors { errors, ..found })
-        }
-    }
+    parse(Path::new(FILE), text, &env)
 }
 
 /// Reads and checks the text of a file. Pure: `env` gives the values of `${env.NAME}`.

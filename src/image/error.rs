@@ -259,7 +259,11 @@ pub(super) fn cause(error: &EngineError) -> String {
                 }
                 source = next.source();
             }
-            text
+            // No answer at all: the client's own layers say nothing.
+            match text.split_once("client error (Connect): ") {
+                Some((_, why)) => why.rsplit(": ").next().unwrap_or(why).to_owned(),
+                None => text,
+            }
         }
     }
 }

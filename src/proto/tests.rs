@@ -183,6 +183,7 @@ fn shown(fault: &Fault) -> String {
     lines.push(match &fault.site {
         None => "at -".to_owned(),
         Some(Site::Key(key)) => format!("at {key}"),
+        Some(Site::Text { place, .. }) => format!("at {place:?}"),
         Some(Site::File { path, line, column }) => {
             format!("at {}:{line}:{column}", path.display())
         }

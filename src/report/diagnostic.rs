@@ -8,33 +8,45 @@ use annotate_snippets::{
 
 use super::words;
 use crate::{
-    config::{ConfigError, ConfigErrors, ErrorSite, Source},
+    config::{FILE, Source},
     event::{Fault, Site},
 };
 
 /// Text that is shown before a note about the last line of a log.
 const LAST_LOG: &str = "last log: ";
 
-/// A failure, with colours; the stream strips them where they cannot be shown.
+/// A failure, with colours; the stream strips them where they cannot be shown. What comes with it stands before, a blank line between.
 pub(super) fn fault(fault: &Fault, source: Option<&Source>) -> String {
+    let before = fault
+        .errors
+        .iter()
+        .map(|error| self::fault(error, source) + "\n");
+    before.collect::<String>() + &alone(fault, source)
+}
+
+fn alone(fault: &Fault, source: Option<&Source>) -> String {
     let label = fault.label.as_deref();
-    let mut elements = Vec::new();
-    match (&fault.site, source) {
+    let mut elements = match (&fault.site, source) {
         (Some(Site::Key(path)), Some(source)) => match source.key(path) {
-            Some(place) => elements.push(marked(source, place.span, label)),
-            None => elements.push(Origin::path(shown(&source.path)).into()),
+            Some(place) => vec![marked(source, place.span, label)],
+            None => vec![Origin::path(shown(&source.path)).into()],
         },
-        (Some(Site::File { path, line, column }), _) => match &fault.excerpt {
-            Some(text) => elements.push(excerpt(path, text, (*line, *column), label)),
-            None => {
-                elements.push(origin(path, *line, *column));
-                elements.extend(label.map(|label| note(Level::NOTE, label)));
-            }
-        },
-        (Some(Site::Key(_)), None) | (None, _) => {
-            elements.extend(label.map(|label| note(Level::NOTE, label)));
+        (Some(Site::Text { place, .. }), Some(source)) => {
+            vec![marked(source, place.span.clone(), label)]
         }
-    }
+        (Some(Site::Text { place, .. }), None) => {
+            let origin = origin(Path::new(FILE), place.line, place.column);
+            [origin].into_iter().chain(noted(label)).collect()
+        }
+        (Some(Site::File { path, line, column }), _) if let Some(text) = &fault.excerpt => {
+            vec![excerpt(path, text, (*line, *column), label)]
+        }
+        (Some(Site::File { path, line, column }), _) => {
+            let origin = origin(path, *line, *column);
+            [origin].into_iter().chain(noted(label)).collect()
+        }
+        (Some(Site::Key(_)), None) | (None, _) => noted(label).into_iter().collect(),
+    };
     elements.extend(
         fault
             .notes
@@ -48,25 +60,8 @@ pub(super) fn fault(fault: &Fault, source: Option<&Source>) -> String {
     render(&fault.message, elements)
 }
 
-/// All errors of a file, each with its place, a blank line between them.
-pub(super) fn config_errors(errors: &ConfigErrors) -> String {
-    let source = &errors.source_file;
-    let shown = errors
-        .errors
-        .iter()
-        .map(|error| config_error(error, source) + "\n");
-    shown.collect()
-}
-
-fn config_error(error: &ConfigError, source: &Source) -> String {
-    let label = error.label.as_deref();
-    let mut elements = match &error.site {
-        ErrorSite::Span(span) => vec![marked(source, span.clone(), label)],
-        ErrorSite::File { path, line, column } => vec![origin(path, *line, *column)],
-        ErrorSite::Whole => Vec::new(),
-    };
-    elements.extend(error.help.as_deref().map(|help| note(Level::HELP, help)));
-    render(&error.message, elements)
+fn noted(label: Option<&str>) -> Option<Element<'_>> {
+    label.map(|label| note(Level::NOTE, label))
 }
 
 fn marked<'a>(source: &'a Source, span: Range<usize>, label: Option<&'a str>) -> Element<'a> {

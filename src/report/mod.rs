@@ -21,17 +21,9 @@ pub use table::{Cell, Table};
 pub use timings::{Link, Span, Timings};
 pub use words::{bytes, clean, duration};
 
-use crate::{
-    config::{ConfigErrors, Source},
-    event::Fault,
-};
+use crate::{config::Source, event::Fault};
 
 /// A failure as text, with the marked place of devenv.toml when it has one.
 pub fn fault(fault: &Fault, source: Option<&Source>) -> String {
     diagnostic::fault(fault, source)
-}
-
-/// All errors of a file as text.
-pub fn config_errors(errors: &ConfigErrors) -> String {
-    diagnostic::config_errors(errors)
 }

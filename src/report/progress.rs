@@ -43,6 +43,8 @@ pub(super) struct Running {
 pub(super) struct Seen {
     /// In the order they started.
     pub running: Vec<Running>,
+    /// Lines of what steps run were shown as they came.
+    lines_shown: bool,
     source: Option<Arc<Source>>,
     width: usize,
     tails: BTreeMap<StepId, VecDeque<String>>,
@@ -55,9 +57,10 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub fn new(source: Option<Arc<Source>>) -> Self {
+    pub fn new(source: Option<Arc<Source>>, lines_shown: bool) -> Self {
         Self {
             source,
+            lines_shown,
             ..Self::default()
         }
     }
@@ -184,14 +187,33 @@ impl Seen {
         let mut text = String::new();
         for (step, failure) in &self.failures {
             text.push('\n');
-            text += &self.tail(step, failure);
-            text += &fault(failure, self.source.as_deref());
+            match self.lines_shown {
+                true => text += &fault(&self.untold(step, failure), self.source.as_deref()),
+                false => {
+                    text += &self.tail(step, failure);
+                    text += &fault(failure, self.source.as_deref());
+                }
+            }
         }
         if !self.failures.is_empty() {
             text.push('\n');
         }
         let _ = writeln!(text, "{}", self.summary(outcome, ms));
         text
+    }
+
+    /// The failure without notes that repeat lines of the step that stand above.
+    fn untold(&self, step: &StepId, failure: &Fault) -> Fault {
+        let mut failure = failure.clone();
+        if let Some(tail) = self.tails.get(step) {
+            let told = |line: &str| tail.contains(&words::clean(line));
+            // The first line of such a note is its heading.
+            failure.notes.retain(|note| {
+                let mut lines = note.lines().skip(1).peekable();
+                lines.peek().is_none() || !lines.all(told)
+            });
+        }
+        failure
     }
 
     fn tail(&self, step: &StepId, failure: &Fault) -> String {
@@ -220,6 +242,8 @@ impl Seen {
     fn summary(&self, outcome: &Outcome, ms: u64) -> String {
         let took = words::duration(ms);
         match outcome {
+            // What was removed before the run began is no step of it, but was done.
+            Outcome::Skipped if self.done > 0 => format!("{} in {took}", self.counts()),
             Outcome::Skipped => {
                 let checked = count(self.kept, "step");
                 format!("Nothing to do (checked {checked} in {took})")

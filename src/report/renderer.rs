@@ -51,7 +51,7 @@ pub enum Renderer {
 
 impl Renderer {
     pub fn choose(setting: Setting) -> Self {
-        let seen = Seen::new(setting.source);
+        let seen = Seen::new(setting.source, setting.verbose);
         match setting.format {
             Format::Json => Self::Json,
             Format::Auto if setting.is_terminal && !setting.ci => {

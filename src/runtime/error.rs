@@ -111,7 +111,9 @@ impl Explain for RuntimeError {
                 .note(format!("no port of {range} is free either"))
                 .class(FaultClass::Environment)
                 .help("stop what holds one of them, or widen `ports` in `[project]`"),
-            RuntimeError::NotRunning { .. } => fault.help("start it with `devenv up`"),
+            RuntimeError::NotRunning { .. } => fault
+                .class(FaultClass::Environment)
+                .help("start it with `devenv up`"),
             RuntimeError::NoCommand { cause, .. } => fault
                 .note(cause.clone())
                 .help("name one that its image has, on its PATH or by its whole path"),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 
 pub use error::RuntimeError;
-pub use probe::{LOOK, ProbeError, look, probe};
+pub use probe::{LOOK, ProbeError, help_for_exit, look, probe};
 pub use spec::*;
 
 use crate::{config::StepId, sys::terminal::Stdio};

@@ -68,11 +68,15 @@ impl Explain for ProbeError {
                     "see `devenv logs {step}`, or raise `ready.timeout`"
                 )),
             ProbeError::Exited {
-                step, probe, last, ..
+                step,
+                code,
+                probe,
+                last,
             } => {
+                let logs = || format!("see `devenv logs {step}`");
                 let fault = fault
                     .at_key(step.key_path())
-                    .help(format!("see `devenv logs {step}`"));
+                    .help(help_for_exit(*code).map_or_else(logs, str::to_owned));
                 match last {
                     Some(last) => fault.note(format!("{probe}: {last}")),
                     None => fault,
@@ -81,6 +85,17 @@ impl Explain for ProbeError {
             ProbeError::Cancelled { .. } => fault.class(FaultClass::Interrupted),
             ProbeError::Runtime(error) => error.explain(),
         }
+    }
+}
+
+/// What to do about an exit code that means the same everywhere.
+pub fn help_for_exit(code: i64) -> Option<&'static str> {
+    match code {
+        126 => Some(
+            "the program cannot be run: check that it is executable, and made for this machine",
+        ),
+        127 => Some("the image has no such program: check `command` and `entrypoint`"),
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod container;
 mod image;
 mod inputs;
 mod migrate;
+mod missing;
 mod ports;
 mod postgres;
 mod proto;
@@ -118,28 +119,6 @@ impl Steps {
             Ok(verdict) => Ok(verdict),
             Err(fault) => Err(fault.at_key(cx.step.site.clone())),
         }
-    }
-
-    /// What is wrong with the files of these steps, as far as it shows before anything runs: an hour of work should not end in it.
-    pub async fn check(&self, steps: &BTreeSet<StepId>) -> Vec<(StepId, Fault)> {
-        let (outputs, cancel) = (Outputs::new(), CancellationToken::new());
-        let mut all = Vec::new();
-        for id in steps {
-            let cx = self.cx(id, &outputs, &cancel);
-            let faults = match id.kind {
-                StepKind::Migrate => migrate::check(&cx).await,
-                StepKind::Toolchain
-                | StepKind::Proto
-                | StepKind::Image
-                | StepKind::Build
-                | StepKind::Postgres
-                | StepKind::Service
-                | StepKind::App
-                | StepKind::Task => Vec::new(),
-            };
-            all.extend(faults.into_iter().map(|fault| (id.clone(), fault)));
-        }
-        all
     }
 
     async fn decide_kind(&self, cx: &Cx<'_>) -> Result<Verdict, Fault> {

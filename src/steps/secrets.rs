@@ -8,7 +8,7 @@ use std::{
 
 use super::{Cx, container::templates};
 use crate::{
-    config::{self, Config, KeyPath, Part, SecretSource, Service, StepKind, Template},
+    config::{self, Command, Config, KeyPath, Part, SecretSource, Service, StepKind, Template},
     event::{Events, Explain, Fault, FaultClass},
     plan::Reason,
     sys::process::Spawn,
@@ -37,47 +37,67 @@ pub async fn read(
 }
 
 async fn read_one(name: &str, config: &Config, root: &Path) -> Result<String, Fault> {
-    let site = KeyPath::of(["secret", name]);
-    let fail = |why: String, help: &str| {
-        Fault::new(format!("cannot read secret `{name}`"))
-            .class(FaultClass::Environment)
-            .at_key(site.clone())
-            .label(why)
-            .help(help)
-    };
     let secret = config
         .secret
         .get(name)
         .expect("checked when the file was read: the secret exists");
-    match &secret.source {
-        SecretSource::Env(variable) => config::variable(root, variable).ok_or_else(|| {
-            fail(
+    match (&secret.source, look(name, &secret.source, root)) {
+        (_, Some(value)) => value,
+        (SecretSource::Command(command), None) => run(name, command, root).await,
+        (SecretSource::Env(_) | SecretSource::File(_), None) => {
+            unreachable!("only a command has to be run")
+        }
+    }
+}
+
+/// The value as far as a look tells it; `None` for a command.
+fn look(name: &str, source: &SecretSource, root: &Path) -> Option<Result<String, Fault>> {
+    match source {
+        SecretSource::Env(variable) => Some(config::variable(root, variable).ok_or_else(|| {
+            unreadable(
+                name,
                 format!("environment variable `{variable}` is not set"),
                 "set it in the shell or in `.env`",
             )
-        }),
-        SecretSource::File(path) => read_file(root, path)
-            .map_err(|error| fail(format!("`{path}`: {error}"), "create the file")),
-        SecretSource::Command(command) => {
-            let mut spawn = Spawn::new(command.argv());
-            spawn.cwd = Some(root.to_owned());
-            let output = spawn
-                .output()
-                .await
-                .map_err(|error| fail(error.to_string(), "check the command"))?;
-            if !output.status.success() {
-                // The output may hold a part of the secret: only stderr is shown.
-                let stderr = String::from_utf8_lossy(&output.stderr);
-                let last = stderr.lines().last().unwrap_or("no message").to_owned();
-                return Err(fail(
-                    format!("`{command}` ended with {}: {last}", output.status),
-                    "run the command by hand",
-                ));
-            }
-            let text = String::from_utf8_lossy(&output.stdout);
-            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-        }
+        })),
+        SecretSource::File(path) => Some(
+            read_file(root, path)
+                .map_err(|error| unreadable(name, format!("`{path}`: {error}"), "create the file")),
+        ),
+        SecretSource::Command(_) => None,
     }
+}
+
+/// Why the secret cannot be read, as far as a look tells.
+pub(super) fn absent(name: &str, config: &Config, root: &Path) -> Option<Fault> {
+    let source = &config.secret.get(name)?.source;
+    look(name, source, root)?.err()
+}
+
+async fn run(name: &str, command: &Command, root: &Path) -> Result<String, Fault> {
+    let mut spawn = Spawn::new(command.argv());
+    spawn.cwd = Some(root.to_owned());
+    let output = spawn
+        .output()
+        .await
+        .map_err(|error| unreadable(name, error.to_string(), "check the command"))?;
+    if !output.status.success() {
+        // The output may hold a part of the secret: only stderr is shown.
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let last = stderr.lines().last().unwrap_or("no message").to_owned();
+        let why = format!("`{command}` ended with {}: {last}", output.status);
+        return Err(unreadable(name, why, "run the command by hand"));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn unreadable(name: &str, why: String, help: &str) -> Fault {
+    Fault::new(format!("cannot read secret `{name}`"))
+        .class(FaultClass::Environment)
+        .at_key(KeyPath::of(["secret", name]))
+        .label(why)
+        .help(help)
 }
 
 fn read_file(root: &Path, path: &str) -> io::Result<String> {
@@ -91,11 +111,8 @@ impl Cx<'_> {
     pub(super) fn observed_secrets(&self, names: BTreeSet<String>) -> BTreeMap<String, String> {
         let root = &self.steps.root;
         let values = names.into_iter().filter_map(|name| {
-            let value = match &self.config().secret.get(&name)?.source {
-                SecretSource::Env(variable) => config::variable(root, variable)?,
-                SecretSource::File(path) => read_file(root, path).ok()?,
-                SecretSource::Command(_) => return None,
-            };
+            let source = &self.config().secret.get(&name)?.source;
+            let value = look(&name, source, root)?.ok()?;
             Some((name, value))
         });
         values.collect()
@@ -126,17 +143,27 @@ impl Cx<'_> {
 
     /// Names of the secrets whose values end up in its environment or command line, also as a database's password.
     pub(super) fn secrets_of(&self, service: &Service) -> BTreeSet<String> {
-        let mut all = names(templates(service));
-        let parts = templates(service).flat_map(|template| &template.parts);
-        for part in parts {
+        used(templates(service), self.config())
+    }
+}
+
+/// Names of the secrets whose values these templates come to, also as a database's password.
+pub(super) fn used<'t>(
+    templates: impl IntoIterator<Item = &'t Template>,
+    config: &Config,
+) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for template in templates {
+        all.extend(names([template]));
+        for part in &template.parts {
             if let Part::Field { step, field } = part
                 && step.kind == StepKind::Postgres
                 && matches!(field.as_str(), "url" | "password")
-                && let Some(postgres) = self.config().postgres.get(&step.name)
+                && let Some(postgres) = config.postgres.get(&step.name)
             {
                 all.extend(names([&postgres.password]));
             }
         }
-        all
     }
+    all
 }

@@ -110,6 +110,12 @@ impl Drop for Lock {
     }
 }
 
+/// Whether this user may write there, or make it there.
+pub fn may_write(path: &Path) -> bool {
+    let existing = path.ancestors().find(|dir| dir.exists());
+    existing.is_some_and(|dir| rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_ok())
+}
+
 /// Bytes a user may still write at the nearest existing folder of this path.
 pub fn free_space(path: &Path) -> Option<u64> {
     let existing = path.ancestors().find(|dir| dir.exists())?;

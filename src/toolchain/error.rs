@@ -52,6 +52,14 @@ pub enum ToolchainError {
         #[source]
         source: DownloadError,
     },
+    #[error("tool `{tool}`: `{url}` is not what `sha256` says")]
+    OtherDigest {
+        tool: String,
+        platform: String,
+        url: String,
+        expected: String,
+        found: String,
+    },
     #[error("cannot unpack tool `{tool}` from `{url}`")]
     Unpack {
         tool: String,
@@ -132,6 +140,7 @@ impl ToolchainError {
             | ToolchainError::Incomplete { tool, .. }
             | ToolchainError::Platform { tool, .. }
             | ToolchainError::Download { tool, .. }
+            | ToolchainError::OtherDigest { tool, .. }
             | ToolchainError::Unpack { tool, .. }
             | ToolchainError::NoExecutable { tool, .. }
             | ToolchainError::NeedsProgram { tool, .. }
@@ -188,6 +197,9 @@ impl ToolchainError {
                 vec![format!("devenv.lock has {}", list(locked))]
             }
             ToolchainError::NoExecutable { has, .. } => vec![format!("it has {}", list(has))],
+            ToolchainError::OtherDigest {
+                expected, found, ..
+            } => vec![format!("expected {expected}"), format!("found    {found}")],
             ToolchainError::Checksum { locked, found, .. } => {
                 vec![format!("locked {locked}"), format!("found  {found}")]
             }
@@ -220,6 +232,9 @@ impl ToolchainError {
             }
             ToolchainError::NeedsProgram { help, .. } => (*help).into(),
             ToolchainError::Command { help, .. } => return help.clone(),
+            ToolchainError::OtherDigest { .. } => {
+                "compare both with what its authors publish, and correct `sha256` only when they agree with what was found".into()
+            }
             ToolchainError::Checksum { .. } => CHANGED.into(),
             ToolchainError::NotRoot { command, .. } => format!("run `{command}`"),
             ToolchainError::NoHome => "set HOME or XDG_DATA_HOME".into(),
@@ -267,9 +282,12 @@ impl Explain for ToolchainError {
         match self.tool() {
             Some(tool) => {
                 let table = KeyPath::of(["toolchain", tool]);
-                fault.at_key(match self.key() {
-                    Some(key) => table.join(key),
-                    None => table,
+                fault.at_key(match (self, self.key()) {
+                    (ToolchainError::OtherDigest { platform, .. }, _) => {
+                        table.join("sha256").join(platform)
+                    }
+                    (_, Some(key)) => table.join(key),
+                    (_, None) => table,
                 })
             }
             None => fault,

@@ -287,6 +287,20 @@ async fn lock_one(
             run.events.log(format!("no archive for {name}: {url}"));
             return Ok(None);
         }
+        // Only the file's own digest is checked here: the lock has none yet.
+        Err(ToolchainError::Download {
+            tool,
+            source: DownloadError::Checksum { expected, found },
+            ..
+        }) => {
+            return Err(ToolchainError::OtherDigest {
+                tool,
+                platform: name.to_owned(),
+                url,
+                expected,
+                found,
+            });
+        }
         Err(error) => return Err(error),
     };
     if let (Some(temp), Some(dir)) = (keep, downloads()) {

@@ -169,3 +169,82 @@ fn a_state_folder_in_git_and_a_folder_that_is_no_repository() {
         ran.all()
     );
 }
+
+#[test]
+fn broken_files_are_findings_and_the_rest_is_checked() {
+    let home = Home::with_programs(&[("oldtool", "echo oldtool 1.0.0")]);
+    let project = project(
+        "[toolchain.oldtool]\nfrom = \"system\"\nversion = \">=2\"\n\n[toolchain.locked]\nfrom = \"cargo\"\nversion = \"1.0.0\"\n",
+    );
+    project.write("devenv.lock", "version = 1\n[tool.locked]\nfrom = 3\n");
+    let ran = home.run(&project, &["doctor"]);
+    assert_eq!(ran.code, 2, "{}", ran.all());
+    let lines = |about: &str| {
+        ran.stdout
+            .lines()
+            .filter(|line| line.contains(about))
+            .count()
+    };
+    assert!(
+        ran.stdout.contains("problem  lock    devenv.lock:3:8: "),
+        "{}",
+        ran.all()
+    );
+    assert!(ran.stdout.contains("oldtool is 1.0.0"), "{}", ran.all());
+    assert_eq!(
+        lines("  tool  "),
+        1,
+        "what the lock decides is not known: {}",
+        ran.all()
+    );
+
+    project.write(
+        "devenv.toml",
+        "[project]\nname = \"x\"\n\n[app.x]\nbuidl = {}\nport = 1\n",
+    );
+    let ran = home.run(&project, &["doctor"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, ""), "{}", ran.all());
+    for part in [
+        "problem  file    devenv.toml:5:1: unknown key `buidl` in `[app.x]`: did you mean `build`?",
+        "problem  file    devenv.toml:6:1: ",
+        "problem  lock    devenv.lock:3:8: ",
+        "engine",
+        "disk",
+        "git version",
+    ] {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.all());
+    }
+    let ran = home.run(&project, &["doctor", "--output", "json"]);
+    assert_eq!(ran.json()[0]["site"]["line"], 5, "{}", ran.all());
+}
+
+#[test]
+fn a_port_held_by_a_container_of_another_project() {
+    let base = image::busybox();
+    let file = |name: &str, port: &str| {
+        format!(
+            "[project]\nname = \"{name}\"\nports = \"28100-28199\"\n[service.one]\nimage = \"{}\"\n\
+             command = [\"httpd\", \"-f\", \"-p\", \"80\"]\nports = {{ http = {{ container = 80, host = {port} }} }}\n",
+            base.reference
+        )
+    };
+    let holder = Project::new(&file("holder", "28100"));
+    holder.ok(&["up"]);
+    let url = holder.url("service.one");
+    let (_, port) = url.rsplit_once(':').expect("a port");
+    let project = Project::new(&file("doctor", port));
+    let found = findings(&project.ok(&["doctor", "--output", "json"]), "port");
+    let [(state, message, fix)] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(state, "warning");
+    assert!(
+        message.ends_with("-service-one` of project `holder`"),
+        "{message}"
+    );
+    let down = format!("devenv -C {} down", holder.path().display());
+    assert!(
+        fix.contains(&down) || fix.contains("devenv -C [ROOT] down"),
+        "{fix}"
+    );
+}

@@ -41,3 +41,22 @@ fn a_command_that_is_nowhere() {
     assert!(stderr.contains("cannot run `no-such-command`"), "{stderr}");
     home.fails(&project, 2, &["exec"]);
 }
+
+#[test]
+fn a_tool_that_is_not_installed_yet() {
+    let project = Project::new(
+        "[project]\nname = \"x\"\n\n[toolchain.later]\nfrom = \"http\"\nversion = \"1.0\"\nurl = \"http://127.0.0.1:1/later-{version}.tar.gz\"\nbin = [\"later\"]\n",
+    );
+    let ran = project.run(&["exec", "--", "later"]);
+    assert_eq!(ran.code, 3, "{}", ran.all());
+    let help = "it is one of the project's tools, and not installed yet: run `devenv install`";
+    assert!(ran.stderr.contains(help), "{}", ran.stderr);
+    let other = project.run(&["exec", "--", "devenv-test-no-such-program"]);
+    assert!(
+        other
+            .stderr
+            .contains("when one of the project's tools brings it"),
+        "{}",
+        other.stderr
+    );
+}

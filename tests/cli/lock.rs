@@ -177,7 +177,7 @@ fn a_digest_in_the_file_is_held_against_the_download() {
     );
     let stderr = home.fails(&project, 1, &["lock"]);
     assert!(
-        stderr.contains("the file has the wrong checksum"),
+        stderr.contains("is not what `sha256` says") && stderr.contains("devenv.toml:"),
         "{stderr}"
     );
     assert!(

@@ -163,7 +163,7 @@ fn what_is_wrong_in_the_folder_hides_no_plan_and_lets_nothing_start() {
     assert_eq!(plan.matches("fails: ").count(), 2, "{plan}");
     let (_, json, _) = run(&["plan", "--output", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    let steps = json["steps"].as_array().expect("steps");
+    let steps = json["answer"]["steps"].as_array().expect("steps");
     let migrate = steps.iter().find(|step| step["step"] == "migrate.db");
     assert_eq!(migrate.expect("a step")["reasons"][0]["reason"], "fails");
 

@@ -102,8 +102,10 @@ fn answers_in_json() {
     let ran = project.run(&["proto", "--check", "--output", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(ran.code, 1);
-    assert_eq!(answer["files"][0]["path"], "gen/hello.rs");
-    assert_eq!(answer["files"][0]["state"], "missing");
+    let file = &answer["answer"]["files"][0];
+    assert_eq!(file["path"], "gen/hello.rs");
+    assert_eq!(file["state"], "missing");
+    assert_eq!(answer["error"]["help"], "run `devenv proto`");
 }
 
 #[test]

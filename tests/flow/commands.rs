@@ -322,8 +322,11 @@ fn no_human_text_is_on_stdout_of_a_run() {
     project.write("web.sh", "#!/bin/sh\nexit 1\n");
     let up = project.run(&["up", "--output", "json"]);
     assert_eq!(up.code, 1);
-    let last = up.events().pop().unwrap();
-    assert_eq!(last["outcome"]["outcome"], "failed", "{last}");
+    let mut events = up.events();
+    let last = events.pop().unwrap();
+    assert_eq!(last["error"]["exit_code"], 1, "{last}");
+    let finished = events.pop().unwrap();
+    assert_eq!(finished["outcome"]["outcome"], "failed", "{finished}");
 }
 
 #[test]

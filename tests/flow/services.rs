@@ -251,6 +251,36 @@ stop_grace = "0s"
 }
 
 #[test]
+fn a_program_that_the_image_does_not_have_is_said_so() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        "[service.broken]\nimage = \"IMAGE\"\ncommand = [\"sh\", \"-c\", \"no-such-program\"]\nrestart = \"no\"\nready = { log = \"never\", timeout = \"10m\" }\n",
+    );
+    let up = project.run(&["up"]);
+    assert_eq!(up.code, 1, "{}", up.all());
+    let help = "the image has no such program: check `command` and `entrypoint`";
+    assert!(up.stderr.contains(help), "{}", up.all());
+}
+
+#[test]
+fn a_volume_that_is_kept_is_named_and_one_that_is_not_there_is_not() {
+    let base = image::busybox();
+    let plain = "[service.web]\nimage = \"IMAGE\"\nstop_grace = \"0s\"\n";
+    let project = project(&base, plain);
+    project.ok(&["up"]);
+    let down = project.ok(&["down"]);
+    assert_eq!(down.stdout, "Stopped 1 container: service.web\n");
+
+    let config = project.read("devenv.toml") + "volumes = { \"/data\" = \"data\" }\n";
+    project.write("devenv.toml", &config);
+    project.ok(&["up"]);
+    let down = project.ok(&["down"]);
+    let kept = "Kept 1 volume: data; `devenv down --volumes` removes it\n";
+    assert!(down.stdout.ends_with(kept), "{}", down.all());
+}
+
+#[test]
 fn without_a_probe_one_that_exits_at_once_is_reported_whether_or_not_it_is_restarted() {
     let base = image::busybox();
     for (restart, code) in [

@@ -122,7 +122,7 @@ impl Project {
 }
 
 impl Ran {
-    fn from(output: Output, root: &Path) -> Self {
+    pub fn from(output: Output, root: &Path) -> Self {
         let text = |bytes: Vec<u8>| {
             String::from_utf8_lossy(&bytes).replace(&root.display().to_string(), "[ROOT]")
         };

@@ -61,7 +61,7 @@ fn owner(at: &KeyPath) -> Option<StepId> {
 fn target(target: &Target) -> Option<&StepId> {
     match target {
         Target::Step(step) | Target::Field { step, .. } => Some(step),
-        Target::Secret(_) => None,
+        Target::Secret(_) | Target::Bare(_) => None,
     }
 }
 

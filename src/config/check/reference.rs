@@ -4,7 +4,7 @@
 
 use super::Report;
 use crate::config::{
-    ErrorSite, KeyPath, StepId, StepKind,
+    ErrorSite, KeyPath, ParseStepIdError, StepId, StepKind,
     interpolate::{Reference, Target},
     source::Source,
     suggest,
@@ -28,6 +28,7 @@ pub(in crate::config) fn references<'r>(
             }
             Target::Field { step, .. } => unknown_step(report, reference, step),
             Target::Secret(name) => secret(report, reference, name),
+            Target::Bare(text) => bare(report, reference, text),
         }
         report.errors.len() == before
     };
@@ -35,16 +36,44 @@ pub(in crate::config) fn references<'r>(
 }
 
 fn step(report: &mut Report<'_>, reference: &Reference, id: &StepId) {
-    let is_database =
-        matches!(&reference.at.0[..], [kind, _, key] if kind == "migrate" && key == "postgres");
     if !exists(report.source, id) {
         unknown_step(report, reference, id);
-    } else if is_database && id.kind != StepKind::Postgres {
+    } else if is_database(reference) && id.kind != StepKind::Postgres {
         let span = ErrorSite::Span(reference.span.clone());
         report
             .at(span, format!("`{id}` is not a Postgres"))
             .label("expected such as `postgres.db`");
     }
+}
+
+/// Only a Postgres can stand there.
+fn is_database(reference: &Reference) -> bool {
+    matches!(&reference.at.0[..], [kind, _, key] if kind == "migrate" && key == "postgres")
+}
+
+/// Not `kind.name`: the step with this name is meant, or the kind is misspelt.
+fn bare(report: &mut Report<'_>, reference: &Reference, text: &str) {
+    let steps = declared(report.source);
+    let is_named = |step: &&String| {
+        step.split_once('.').is_some_and(|(kind, name)| {
+            name == text && (!is_database(reference) || kind == "postgres")
+        })
+    };
+    let named: Vec<_> = steps.iter().filter(is_named).collect();
+    let kinds = StepKind::ALL.map(StepKind::as_str);
+    let kind = text.split('.').next().unwrap_or(text);
+    let near = suggest::nearest(kind, kinds).filter(|near| *near != kind);
+    let error = report.at(
+        ErrorSite::Span(reference.span.clone()),
+        ParseStepIdError(text.to_owned()).to_string(),
+    );
+    match (named.as_slice(), near) {
+        ([], Some(near)) => {
+            error.label(format!("did you mean `{}`?", text.replacen(kind, near, 1)))
+        }
+        ([], None) => error.help(format!("kinds are {}", suggest::list(&kinds, "and"))),
+        (named, _) => error.label(format!("did you mean {}?", suggest::list(named, "or"))),
+    };
 }
 
 fn exists(source: &Source, id: &StepId) -> bool {
@@ -55,7 +84,7 @@ fn unknown_step(report: &mut Report<'_>, reference: &Reference, id: &StepId) {
     let steps = declared(report.source);
     let (text, near) = (id.to_string(), |id: &str| match reference.target {
         Target::Field { ref field, .. } => format!("did you mean `${{{id}.{field}}}`?"),
-        Target::Step(_) | Target::Secret(_) => format!("did you mean `{id}`?"),
+        Target::Step(_) | Target::Secret(_) | Target::Bare(_) => format!("did you mean `{id}`?"),
     });
     let error = report.at(
         ErrorSite::Span(reference.span.clone()),

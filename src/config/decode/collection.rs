@@ -37,7 +37,7 @@ impl<S: Shape> Shape for Vec<S> {
         let DeValue::Array(array) = node.get_ref() else {
             let raw = cx.text.get(node.span()).unwrap_or_default();
             let error = cx.wrong_type(node, "an array");
-            if let DeValue::String(_) = node.get_ref() {
+            if let (DeValue::String(_), None) = (node.get_ref(), &error.help) {
                 error.help(format!("write it in brackets: [{raw}]"));
             }
             return None;

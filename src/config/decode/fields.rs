@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Cx, Node, Shape};
+use super::{Cx, Node, Shape, foreign};
 use crate::config::{ConfigError, ErrorSite, suggest};
 
 /// A key as it is declared: its name in the file, its documentation, and what its absence means.
@@ -192,9 +192,15 @@ impl<'t, 'c, 'a> Fields<'t, 'c, 'a> {
         } else {
             format!("unknown key `{name}` in {}", table_words(self.cx))
         };
+        let foreign = foreign::key(&self.cx.path, name);
         let error = self.cx.error(span, message);
         if let Some(fixed) = self.fixed.as_ref().filter(|fixed| fixed.name == name) {
             error.help(fixed.help);
+        } else if let Some(help) = foreign {
+            error.help(help);
+            // What is there under a foreign name is not missing as well.
+            self.missing
+                .retain(|(key, _)| !help.contains(&format!("`{key}`")));
         } else if let Some(near) = suggest::nearest(name, self.known.iter().copied()) {
             error.label(format!("did you mean `{near}`?"));
             // What is misspelt is not missing as well. Of a choice, all alternatives carry the same error.

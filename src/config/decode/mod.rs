@@ -5,6 +5,7 @@
 
 mod collection;
 mod fields;
+pub(super) mod foreign;
 mod plain;
 mod record;
 mod rules;
@@ -108,8 +109,10 @@ impl<'a> Cx<'a> {
     /// The value has another type than the key wants. `wanted` reads after "must be".
     pub fn wrong_type(&mut self, node: &Node<'_>, wanted: &str) -> &mut ConfigError {
         let message = format!("`{}` must be {wanted}", self.path);
-        self.error(node.span(), message)
-            .label(format!("this is {}", article(node.get_ref().type_str())))
+        let help = foreign::shape(&self.path, node);
+        let error = self.error(node.span(), message);
+        error.help = help;
+        error.label(format!("this is {}", article(node.get_ref().type_str())))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Cx, Node, Shape};
+use super::{Cx, Node, Shape, foreign};
 use crate::config::suggest;
 
 /// `words!` writes this.
@@ -24,7 +24,9 @@ pub(in crate::config) fn decode<W: Words>(node: &Node<'_>, cx: &mut Cx<'_>) -> O
         let words: Vec<_> = W::ALL.iter().map(|(word, _)| *word).collect();
         let list = suggest::list(&words, "or");
         let message = format!("`{text}` is not a value of `{}`", cx.path);
+        let foreign = foreign::word(&cx.path, &text);
         let error = cx.error(node.span(), message);
+        error.help = foreign.map(str::to_owned);
         match suggest::nearest(&text, words) {
             Some(near) => error.label(format!("did you mean `{near}`?")),
             None => error.label(format!("expected {list}")),

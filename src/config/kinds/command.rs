@@ -9,7 +9,8 @@ use crate::config::{
     interpolate,
 };
 
-/// A string is run by `sh -c`; an array is run as it stands. Of references only `${env.NAME}` is replaced, all else is the shell's.
+/// A string is run by `sh -c`; an array is run as it stands. `${env.NAME}` is replaced; other references are refused, they belong into `env`;
+/// all else is the shell's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Command {
@@ -62,14 +63,14 @@ impl Shape for Command {
 
     fn encode(value: &Command) -> Json {
         match value {
-            Command::Shell(script) => script.as_str().into(),
-            Command::Argv(argv) => argv.as_slice().into(),
+            Command::Shell(script) => Word::encode(script),
+            Command::Argv(argv) => argv.iter().map(Word::encode).collect(),
         }
     }
 
     fn schema() -> Json {
         json!({ "anyOf": [
-            { "type": "string", "description": "Run by `sh -c`." },
+            { "type": "string", "description": "Run by `sh -c`. `${env.NAME}` is replaced; put other references into `env`, and write `$NAME` here." },
             { "type": "array", "items": { "type": "string" }, "minItems": 1, "description": "Run as it stands." },
         ] })
     }
@@ -90,7 +91,7 @@ impl Shape for Word {
     }
 
     fn encode(value: &String) -> Json {
-        value.as_str().into()
+        interpolate::escape_script(value).into()
     }
 
     fn schema() -> Json {

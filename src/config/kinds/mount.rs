@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
-use crate::config::decode::{Cx, Node, NotEmpty, Rule, Shape, Text, VolumeName, record};
+use crate::config::decode::{Cx, Node, NotEmpty, Rule, Shape, Text, VolumeName, foreign, record};
 
 /// `"/data" = "data"` is the named volume `data`; `"/etc/x.conf" = "./x.conf"` is a file or folder of the project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +34,12 @@ impl Shape for Mount {
             return Some(Mount::Bind { path, read_only });
         }
         let path = String::decode(node, cx)?;
+        if let Some(help) = foreign::mount(&path) {
+            cx.error(node.span(), format!("`{path}` is not a path"))
+                .label("this has a path of the container in it")
+                .help(help);
+            return None;
+        }
         if path.starts_with('/')
             || path
                 .split('/')
@@ -44,6 +50,12 @@ impl Shape for Mount {
                 path,
                 read_only: false,
             });
+        }
+        if let Some(inside) = path.strip_prefix('~') {
+            cx.error(node.span(), format!("`{path}` is not a path"))
+                .label("`~` is for shells")
+                .help(format!("write \"${{env.HOME}}{inside}\""));
+            return None;
         }
         if let Err(problem) = VolumeName::check(&path) {
             cx.error(

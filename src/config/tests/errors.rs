@@ -125,6 +125,7 @@ fn values_are_checked_where_they_stand() {
                 label: expected 1 to 65535
             6:34 `"80"`: `service.A.ports.x` must be a port number
                 label: this is a string
+                help: write it without quotes: 80
             6:61 `hots`: unknown key `hots` in `service.A.ports.y`
                 label: did you mean `host`?
             6:77 `99999999999999999999`: `99999999999999999999` is not a port number
@@ -151,7 +152,7 @@ fn values_are_checked_where_they_stand() {
                 help: write a whole number and a unit: ms, s, m or h
             11:19 `"x"`: `service.A.command` must be an array
                 label: this is a string
-                help: write it in brackets: ["x"]
+                help: write its words in brackets: ["x"]
             12:19 `"x"`: `x` is not an absolute path
                 label: must start with `/`
             13:26 `"ready"`: `ready` is not a path of a URL
@@ -159,7 +160,7 @@ fn values_are_checked_where_they_stand() {
             13:35 `tcp`: `service.A.ready` has more than one of `http`, `tcp`, `exec` or `log`
                 label: keep only one
             14:18 `"db"`: `db` is not a step id, expected `kind.name` such as `postgres.db`
-                help: kinds are `toolchain`, `proto`, `image`, `build`, `postgres`, `service`, `migrate`, `app` and `task`
+                label: did you mean `postgres.db`?
             14:24 `"servic.a"`: `servic.a` is not a step id, expected `kind.name` such as `postgres.db`
                 label: did you mean `service.a`?
             14:36 `5`: `service.A.needs.2` must be a string

@@ -292,7 +292,10 @@ mod random {
                     "{error:?}"
                 );
             }
-            crate::report::config_errors(&errors);
+            crate::report::fault(
+                &crate::event::Explain::explain(&errors),
+                Some(&errors.source_file),
+            );
         }
     }
 }

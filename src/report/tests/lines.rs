@@ -2,14 +2,15 @@
 
 use expect_test::{Expect, expect};
 
-use super::{cancelled_run, failed_run, good_run, idle_run};
+use super::{at, cancelled_run, done, ends, failed_run, good_run, idle_run, log, started, starts};
 use crate::{
-    event::Record,
+    event::{Event, Fault, Outcome, Record},
+    plan::{Action, Reason},
     report::{Format, Renderer, Setting, json_line, plain::Plain, progress::Seen},
 };
 
 fn check_plain(records: &[Record], verbose: bool, expected: Expect) {
-    let mut plain = Plain::new(Seen::new(None), verbose);
+    let mut plain = Plain::new(Seen::new(None, verbose), verbose);
     let text: String = records.iter().map(|record| plain.show(record)).collect();
     expected.assert_eq(&anstream::adapter::strip_str(&text).to_string());
 }
@@ -93,6 +94,87 @@ fn plain_lines_of_failures() {
 
             Failed after 121 ms: 2 steps failed, 1 cancelled, 1 not started
         "#]],
+    );
+}
+
+#[test]
+fn lines_that_were_shown_are_not_shown_again() {
+    let quoted = Fault::new("`make` failed with code 2").note("its last output:\none\ntwo");
+    let elsewhere = Fault::new("`web` exited").note("its last output:\nfrom a container");
+    let records = [
+        at(0, started(&["task.make", "app.web"])),
+        at(1, starts("task.make", Action::Run, Vec::new())),
+        at(2, log("task.make", "one")),
+        at(3, log("task.make", "two")),
+        at(4, ends("task.make", Outcome::Failed { fault: quoted }, 3)),
+        at(5, starts("app.web", Action::Start, Vec::new())),
+        at(
+            6,
+            ends(
+                "app.web",
+                Outcome::Failed {
+                    fault: elsewhere.clone(),
+                },
+                1,
+            ),
+        ),
+        at(
+            7,
+            Event::RunFinished {
+                outcome: Outcome::Failed { fault: elsewhere },
+                duration_ms: 7,
+            },
+        ),
+    ];
+    check_plain(
+        &records,
+        true,
+        expect![[r#"
+        task.make  run
+        task.make | one
+        task.make | two
+        task.make  failed after 3 ms
+        app.web    start
+        app.web    failed after 1 ms
+
+        error: `make` failed with code 2
+
+        error: `web` exited
+         |
+         = note: its last output:
+                 from a container
+
+        Failed after 7 ms: 2 steps failed
+    "#]],
+    );
+}
+
+#[test]
+fn what_was_removed_before_the_run_is_something_done() {
+    let records = [
+        at(
+            0,
+            starts("service.old", Action::Remove, vec![Reason::Orphan]),
+        ),
+        at(1, ends("service.old", done("Removed its container"), 1)),
+        at(2, started(&["task.make"])),
+        at(3, ends("task.make", Outcome::Skipped, 0)),
+        at(
+            4,
+            Event::RunFinished {
+                outcome: Outcome::Skipped,
+                duration_ms: 2,
+            },
+        ),
+    ];
+    check_plain(
+        &records,
+        false,
+        expect![[r#"
+        service.old  remove: no longer in devenv.toml
+        service.old  Removed its container in 1 ms
+        1 step done, 1 up to date in 2 ms
+    "#]],
     );
 }
 

@@ -14,7 +14,7 @@ use crate::{
 fn check_tty(records: &[Record], columns: u16, until_ms: u64, expected: Expect) {
     let terminal = InMemoryTerm::new(60, columns);
     let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
-    let mut tty = Tty::new(Seen::new(None), false, false, target);
+    let mut tty = Tty::new(Seen::new(None, false), false, false, target);
     let before = records.iter().take_while(|record| record.at_ms <= until_ms);
     before.for_each(|record| tty.show(record));
     tty.tick(until_ms);
@@ -174,7 +174,7 @@ fn terminal_counts_what_does_not_fit() {
 fn terminal_is_left_clean_when_the_renderer_goes_early() {
     let terminal = InMemoryTerm::new(20, 80);
     let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
-    let mut tty = Tty::new(Seen::new(None), false, false, target);
+    let mut tty = Tty::new(Seen::new(None, false), false, false, target);
     good_run()[..5].iter().for_each(|record| tty.show(record));
     drop(tty);
     expect!["Waiting for another run: `devenv up` (pid 12)"].assert_eq(&terminal.contents());

@@ -15,6 +15,8 @@ use crate::{
 
 pub const PROJECT: &str = "dev.devenv.project";
 pub const IDENTITY: &str = "dev.devenv.identity";
+/// What Compose calls the project of a container.
+pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 pub const ROOT: &str = "dev.devenv.root";
 pub const STEP: &str = "dev.devenv.step";
 /// JSON of [`Inputs`].

@@ -43,6 +43,7 @@ use crate::{
 pub use self::{
     engine::EngineInfo,
     found::{Holding, holdings, identity_at},
+    publish::Publisher,
 };
 
 /// One worktree's containers on one engine. Clones share everything.

@@ -6,7 +6,7 @@ use bollard::{errors::Error, models::ContainerSummary};
 
 use super::{
     Docker,
-    label::{self, ONE_SHOT, PROJECT},
+    label::{self, COMPOSE_PROJECT, ONE_SHOT, PROJECT, ROOT},
 };
 use crate::{
     runtime::{
@@ -96,11 +96,50 @@ fn published(all: &[ContainerSummary]) -> HashMap<u16, &ContainerSummary> {
 }
 
 fn describe(container: &ContainerSummary) -> String {
-    let name = label::names(container).next().unwrap_or("without a name");
+    let name = name(container);
     let once = label::get(container, ONE_SHOT).is_some();
-    match label::get(container, PROJECT) {
-        Some(project) if !once => format!("container `{name}` of project `{project}`"),
-        _ => format!("container `{name}`"),
+    let project = label::get(container, PROJECT).filter(|_| !once);
+    match project.or(label::get(container, COMPOSE_PROJECT)) {
+        Some(project) => format!("container `{name}` of project `{project}`"),
+        None => format!("container `{name}`"),
+    }
+}
+
+fn name(container: &ContainerSummary) -> &str {
+    label::names(container).next().unwrap_or("without a name")
+}
+
+/// The container that publishes a port of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publisher {
+    /// Its name and its project's.
+    pub description: String,
+    /// The command that ends it.
+    pub end: String,
+}
+
+impl Publisher {
+    fn of(container: &ContainerSummary) -> Self {
+        let compose = label::get(container, COMPOSE_PROJECT);
+        Self {
+            description: describe(container),
+            end: match (label::get(container, ROOT), compose) {
+                (Some(root), _) => format!("devenv -C {root} down"),
+                (None, Some(project)) => format!("docker compose -p {project} down"),
+                (None, None) => format!("docker stop {}", name(container)),
+            },
+        }
+    }
+}
+
+impl Docker {
+    /// Who publishes the port, whatever project it belongs to.
+    pub async fn publisher(&self, port: u16) -> Result<Option<Publisher>, RuntimeError> {
+        let all = self.engine().containers(&HashMap::new()).await?;
+        let publishers = published(&all);
+        Ok(publishers
+            .get(&port)
+            .map(|container| Publisher::of(container)))
     }
 }
 

@@ -1,0 +1,197 @@
+//! `devenv doctor`: looks at everything `up` depends on, and says how to mend what is wrong.
+
+mod finding;
+mod left_over;
+mod ports;
+
+use std::{path::Path, process::ExitCode};
+
+use super::{context::Context, exit};
+use crate::{
+    config::{Config, ToolSource},
+    event::{Explain, Fault, FaultClass},
+    lockfile::Lock,
+    report,
+    runtime::{AnyRuntime, Identity},
+    sys::{fs, paths, process::Spawn},
+    toolchain::{ToolStatus, Toolchain},
+};
+use finding::Finding;
+
+/// Check devenv.toml, the engine, tools, ports, disk, lock and git; each finding with its fix.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Less free space than this and builds start to fail.
+const LOW_DISK: u64 = 5 << 30;
+
+pub async fn run(cx: &Context, _args: Args) -> Result<ExitCode, Fault> {
+    let root = cx.root()?;
+    let (config, mut findings) = match cx.config() {
+        Ok(config) => (Some(config), Vec::new()),
+        Err(fault) => (None, Finding::of_file("file", &fault)),
+    };
+    findings.extend(engine(cx, &root).await);
+    let (lock, broken) = match cx.lock() {
+        Ok(lock) => (lock, Vec::new()),
+        Err(fault) => (Lock::default(), Finding::of_file("lock", &fault)),
+    };
+    if let Some(config) = &config {
+        let toolchain = Toolchain::new(&root, &config.toolchain, lock);
+        findings.extend(tools(&toolchain, config, broken.is_empty()).await);
+        if broken.is_empty() {
+            findings.push(outdated(&toolchain));
+        }
+        findings.extend(ports::check(cx, config).await);
+    }
+    findings.extend(broken);
+    findings.extend(disk(&root));
+    findings.push(git(&root).await);
+    findings.extend(left_over::findings().await);
+    let classes: Vec<_> = findings.iter().filter_map(|f| f.class).collect();
+    let class = match classes.contains(&FaultClass::Usage) {
+        true => Some(FaultClass::Usage),
+        false => (!classes.is_empty()).then_some(FaultClass::Environment),
+    };
+    cx.answer(&findings, || {
+        findings.iter().map(|f| format!("{f}\n")).collect()
+    });
+    Ok(class.map_or(ExitCode::SUCCESS, exit::code))
+}
+
+async fn engine(cx: &Context, root: &Path) -> Vec<Finding> {
+    // A file with errors has no project, and the engine answers all the same.
+    let identity = cx.identity().unwrap_or_else(|_| Identity {
+        id: String::new(),
+        project: String::new(),
+        root: root.display().to_string(),
+    });
+    let info = match cx.engine_of(identity).map(|engine| engine.runtime) {
+        Ok(AnyRuntime::Docker(docker)) => docker.info().await.map_err(|error| error.explain()),
+        Err(fault) => Err(fault),
+    };
+    vec![match info {
+        Ok(info) => Finding::ok(
+            "engine",
+            format!(
+                "{} {} (API {}, {})",
+                info.name, info.version, info.api, info.storage
+            ),
+        ),
+        Err(fault) => Finding::of_fault("engine", &fault),
+    }]
+}
+
+/// Without a lock that can be read, only of what needs none.
+async fn tools(toolchain: &Toolchain, config: &Config, is_locked: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, tool) in &config.toolchain {
+        if is_locked || matches!(tool.from, ToolSource::System | ToolSource::Apt) {
+            findings.push(self::tool(toolchain, name).await);
+        }
+    }
+    findings
+}
+
+async fn tool(toolchain: &Toolchain, name: &str) -> Finding {
+    match toolchain.status(name).await {
+        Ok(ToolStatus::Ready(ready)) => {
+            let version = ready.version.unwrap_or_default();
+            Finding::ok("tool", format!("{name} {version}").trim_end().to_owned())
+        }
+        Ok(ToolStatus::Missing { why }) => Finding::problem(
+            "tool",
+            format!("{name}: {why}"),
+            Some("run `devenv install`".into()),
+        ),
+        Ok(ToolStatus::WrongVersion {
+            found,
+            wanted,
+            path,
+        }) => Finding::problem(
+            "tool",
+            format!("{name} is {found} at `{}`, wanted {wanted}", path.display()),
+            Some(format!(
+                "install {name} {wanted}, or change the range in devenv.toml"
+            )),
+        ),
+        Err(error) => {
+            let fault = error.explain();
+            Finding::problem("tool", format!("{name}: {}", fault.message), fault.help)
+        }
+    }
+}
+
+fn outdated(toolchain: &Toolchain) -> Finding {
+    let outdated = toolchain.outdated();
+    if outdated.is_empty() {
+        return Finding::ok("lock", "devenv.lock is up to date".into());
+    }
+    let rows: Vec<_> = outdated
+        .iter()
+        .map(|row| format!("{} ({})", row.tool, row.why))
+        .collect();
+    Finding::problem(
+        "lock",
+        format!("devenv.lock is out of date for {}", rows.join(", ")),
+        Some("run `devenv lock` and commit the file".into()),
+    )
+}
+
+fn disk(root: &Path) -> Vec<Finding> {
+    let places = [Some(root.to_owned()), paths::cache_dir()];
+    let mut findings = Vec::new();
+    let state = root.join(".devenv");
+    if !fs::may_write(&state) {
+        findings.push(Finding::problem(
+            "disk",
+            format!("this user may not write `{}`", state.display()),
+            Some("let this user write there: devenv keeps its state in it".into()),
+        ));
+    }
+    for place in places.into_iter().flatten() {
+        let Some(free) = fs::free_space(&place) else {
+            continue;
+        };
+        let message = format!("{} free at `{}`", report::bytes(free), place.display());
+        findings.push(match free < LOW_DISK {
+            true => Finding::warning(
+                "disk",
+                message,
+                Some("free some space: `docker system df` shows what the engine holds".into()),
+            ),
+            false => Finding::ok("disk", message),
+        });
+    }
+    findings
+}
+
+/// A `.devenv` folder that git tracks would carry one machine's state to another.
+async fn git(root: &Path) -> Finding {
+    let ask = |args: &[&str]| {
+        let mut spawn = Spawn::new(["git"].into_iter().chain(args.iter().copied()));
+        spawn.cwd = Some(root.to_owned());
+        async move { spawn.output().await }
+    };
+    let Ok(version) = ask(&["--version"]).await else {
+        return Finding::problem(
+            "git",
+            "git is not on PATH".into(),
+            Some("install git".into()),
+        );
+    };
+    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
+    match ask(&["ls-files", "--", ".devenv"]).await {
+        Ok(output) if output.status.success() && !output.stdout.is_empty() => Finding::problem(
+            "git",
+            "`.devenv/` is tracked by git".into(),
+            Some("run `git rm -r --cached .devenv`".into()),
+        ),
+        Ok(output) if output.status.success() => Finding::ok("git", version),
+        _ => Finding::warning(
+            "git",
+            format!("{version}, but this folder is no repository"),
+            Some("run `git init`; without it all files count as inputs".into()),
+        ),
+    }
+}
