@@ -147,6 +147,11 @@ impl Events {
         self.mask.add(secret);
     }
 
+    /// The text without the secrets known so far.
+    pub fn masked(&self, text: &str) -> String {
+        self.mask.apply(text)
+    }
+
     /// From now on, failures at keys of this file say their line and column.
     pub fn locate_in(&self, source: Arc<Source>) {
         // A run has one file: the first stays.

@@ -20,7 +20,7 @@ use super::{context::Context, names, run_lock};
 use crate::{
     config::{StepId, duration},
     engine::{self, Signal},
-    event::{Explain, Fault, FaultClass},
+    event::{Events, Explain, Fault, FaultClass},
     runtime::{AnyRuntime, Followed, LogLine, LogOptions, LogStream, Runtime, RuntimeError},
 };
 
@@ -98,7 +98,10 @@ pub async fn show(
     signals: impl Stream<Item = Signal>,
 ) -> Result<(), Fault> {
     let steps = steps_to_show(cx, wanted).await?;
+    let events = cx.silent_events();
+    cx.steps(events.clone())?.mask_secrets(&steps).await;
     let printer = Printer {
+        events,
         json: cx.json(),
         // One step that was asked for by name needs no name before its lines.
         prefix: prefix && (steps.len() != 1 || wanted.is_empty()),
@@ -223,6 +226,8 @@ async fn earliest(mut streams: Vec<Lines>) -> Option<(StepLine, Vec<Lines>)> {
 }
 
 struct Printer {
+    /// Knows what to mask.
+    events: Events,
     json: bool,
     prefix: bool,
     width: usize,
@@ -231,7 +236,7 @@ struct Printer {
 impl Printer {
     fn print(&self, index: usize, step: &StepId, line: &LogLine) -> std::io::Result<()> {
         let mut out = anstream::stdout().lock();
-        let text = &line.text;
+        let text = &self.events.masked(&line.text);
         if self.json {
             let line = JsonLine {
                 step,

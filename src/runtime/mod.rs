@@ -8,7 +8,7 @@ mod ports;
 mod probe;
 mod spec;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::stream::BoxStream;
 
@@ -61,6 +61,9 @@ pub trait Runtime {
         step: &StepId,
         options: LogOptions,
     ) -> BoxStream<'static, Result<Followed, RuntimeError>>;
+
+    /// The variables that the instance of the step was started with, secrets included: never to be shown.
+    async fn environment(&self, step: &StepId) -> Result<BTreeMap<String, String>, RuntimeError>;
 
     /// Runs a command inside what runs; its exit code.
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError>;
@@ -142,6 +145,10 @@ impl Runtime for AnyRuntime {
         options: LogOptions,
     ) -> BoxStream<'static, Result<Followed, RuntimeError>> {
         pass!(self, runtime => runtime.follow(step, options))
+    }
+
+    async fn environment(&self, step: &StepId) -> Result<BTreeMap<String, String>, RuntimeError> {
+        pass!(self, runtime => runtime.environment(step).await)
     }
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {

@@ -6,11 +6,14 @@ use std::{
     path::Path,
 };
 
-use super::{Cx, container::templates};
+use super::{Cx, Steps, container::templates};
 use crate::{
-    config::{self, Command, Config, KeyPath, Part, SecretSource, Service, StepKind, Template},
+    config::{
+        self, Command, Config, KeyPath, Part, SecretSource, Service, StepId, StepKind, Template,
+    },
     event::{Events, Explain, Fault, FaultClass},
     plan::Reason,
+    runtime::Runtime,
     sys::process::Spawn,
 };
 
@@ -105,17 +108,80 @@ fn read_file(root: &Path, path: &str) -> io::Result<String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+impl Steps {
+    /// Masks what these steps may print of the secrets they were given: their values as they are now, as far as a look tells them, and
+    /// as each was started with them.
+    pub async fn mask_secrets(&self, ids: &[StepId]) {
+        let declared = self.config.secret.keys().cloned().collect();
+        for value in observed(declared, &self.config, &self.root).values() {
+            self.events.mask(value);
+        }
+        let Ok(runtime) = self.runtime() else { return };
+        for id in ids {
+            let service = match id.kind {
+                StepKind::Service => self.config.service.get(&id.name),
+                StepKind::App => self.config.app.get(&id.name).map(|app| &app.service),
+                _ => None,
+            };
+            let Some(service) =
+                service.filter(|service| !used(service.env.values(), &self.config).is_empty())
+            else {
+                continue;
+            };
+            let environment = runtime.environment(id).await.unwrap_or_default();
+            for (name, template) in &service.env {
+                if let Some(value) = environment.get(name)
+                    && !used([template], &self.config).is_empty()
+                {
+                    let secret = secret_part(template, value).unwrap_or(value);
+                    self.events.mask(secret);
+                }
+            }
+        }
+    }
+}
+
+/// What of a variable's value is the secret: without the plain text around it, or the password of a URL.
+fn secret_part<'v>(template: &Template, value: &'v str) -> Option<&'v str> {
+    let is_plain = |part: &&Part| matches!(part, Part::Text(_));
+    let text = |part: &Part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Field { .. } | Part::Secret { .. } => String::new(),
+    };
+    let before: String = template
+        .parts
+        .iter()
+        .take_while(is_plain)
+        .map(text)
+        .collect();
+    let after = template.parts.iter().rev().take_while(is_plain).map(text);
+    let after: String = after.collect::<Vec<_>>().into_iter().rev().collect();
+    let value = value.strip_prefix(&before)?.strip_suffix(&after)?;
+    let password = value.split_once("://").and_then(|(_, rest)| {
+        let (login, _) = rest.split_once('@')?;
+        Some(login.split_once(':')?.1)
+    });
+    Some(password.unwrap_or(value))
+}
+
+/// Values of these secrets, as far as a look tells them: a command is not run for that.
+fn observed(names: BTreeSet<String>, config: &Config, root: &Path) -> BTreeMap<String, String> {
+    let values = names.into_iter().filter_map(|name| {
+        let value = match &config.secret.get(&name)?.source {
+            SecretSource::Env(variable) => config::variable(root, variable)?,
+            SecretSource::File(path) => read_file(root, path).ok()?,
+            SecretSource::Command(_) => return None,
+        };
+        Some((name, value))
+    });
+    values.collect()
+}
+
 impl Cx<'_> {
     /// Values of these secrets, as far as a look tells them: a command is not run for that, and what is missing now is for the
     /// start to complain about.
     pub(super) fn observed_secrets(&self, names: BTreeSet<String>) -> BTreeMap<String, String> {
-        let root = &self.steps.root;
-        let values = names.into_iter().filter_map(|name| {
-            let source = &self.config().secret.get(&name)?.source;
-            let value = look(&name, source, root)?.ok()?;
-            Some((name, value))
-        });
-        values.collect()
+        observed(names, self.config(), &self.steps.root)
     }
 
     /// One reason for each of these secrets that has another value than at the step's last start.

@@ -176,3 +176,35 @@ fn one_that_is_the_password_of_a_database_replaces_who_has_its_address() {
     let again = project.ok(&["up"]);
     assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
 }
+
+#[test]
+fn what_a_program_prints_of_one_is_masked() {
+    let base = image::busybox();
+    for secret in [
+        "command = \"echo a-token-of-a-command\"",
+        "file = \"token.txt\"",
+    ] {
+        let project = web_app(
+            &base,
+            &format!(
+                "env = {{ TOKEN = \"${{secret.token}}\", URL = \"https://me:${{secret.token}}@there/x\" }}\n\n[secret.token]\n{secret}\n"
+            ),
+        );
+        project.write("token.txt", "a-token-of-a-file\n");
+        project.write(
+            "web.sh",
+            "#!/bin/sh\necho \"token $TOKEN url $URL\"\nexec httpd -f -p 8080 -h /www\n",
+        );
+        project.ok(&["up"]);
+        // Also the one that it was started with.
+        std::fs::remove_file(project.join("token.txt")).unwrap();
+        for args in [&["logs"][..], &["logs", "web", "--output", "json"]] {
+            let logs = project.ok(args).stdout;
+            assert!(
+                logs.contains("token *** url https://me:***@there/x"),
+                "{logs}"
+            );
+            assert!(!logs.contains("a-token"), "{logs}");
+        }
+    }
+}

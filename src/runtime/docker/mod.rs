@@ -21,7 +21,7 @@ mod start;
 mod volume;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -180,6 +180,18 @@ impl Runtime for Docker {
         options: LogOptions,
     ) -> BoxStream<'static, Result<Followed, RuntimeError>> {
         self.follow_lines(step, options)
+    }
+
+    async fn environment(&self, step: &StepId) -> Result<BTreeMap<String, String>, RuntimeError> {
+        let container = self.engine().inspect(&self.container_name(step)).await;
+        let container =
+            container.map_err(|error| self.engine().fail("inspect a container", error))?;
+        let variables = container.config.and_then(|config| config.env);
+        let variables = variables.unwrap_or_default();
+        let pairs = variables.iter().filter_map(|pair| pair.split_once('='));
+        Ok(pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect())
     }
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {
