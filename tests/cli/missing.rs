@@ -41,7 +41,7 @@ fn a_plan_shows_itself_and_what_is_missing() {
           --> devenv.toml:10:11
         error: cannot read secret `token`
           --> devenv.toml:17:1
-        error: `./x.conf` of `app.web` does not exist
+        error: `app.web` mounts `[ROOT]/x.conf`, which does not exist
           --> devenv.toml:15:13
         error: `www` of `app.web` does not exist
           --> devenv.toml:14:123
@@ -63,7 +63,7 @@ fn up_fails_before_it_starts_anything() {
     expect![[r#"
         error: `motd` of `image.base` does not exist
          --> devenv.toml:7:42
-        error: `./x.conf` of `app.web` does not exist
+        error: `app.web` mounts `[ROOT]/x.conf`, which does not exist
           --> devenv.toml:15:13
         error: `www` of `app.web` does not exist
           --> devenv.toml:14:123
