@@ -8,6 +8,7 @@ mod failure;
 mod history;
 mod migrate;
 mod name;
+pub mod native;
 pub mod pgdata;
 mod provision;
 mod ready;

@@ -16,7 +16,6 @@ use crate::{
 
 pub use cache::{Cache, Part, Prepared};
 pub(super) use script::path;
-#[cfg(test)]
 pub(super) use script::script;
 pub use script::{init_script, server_command};
 

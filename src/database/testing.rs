@@ -147,8 +147,12 @@ impl Cluster {
         let dir = folder();
         let data = dir.join("data");
         give_away(&dir);
-        let script =
-            super::pgdata::script(&data.display().to_string(), "15", &["--locale=C".into()]);
+        let script = super::pgdata::script(
+            &data.display().to_string(),
+            "15",
+            &["--locale=C".into()],
+            super::pgdata::USER,
+        );
         run(unprivileged(Path::new("/bin/sh"))
             .args(["-c", &script])
             .env("TMPDIR", &dir)

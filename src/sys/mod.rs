@@ -9,3 +9,4 @@ pub mod platform;
 pub mod process;
 pub mod random;
 pub mod terminal;
+pub mod user;

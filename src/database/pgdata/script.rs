@@ -7,10 +7,16 @@ use super::{ARCHIVES, BOOTSTRAP_ENV, MOUNT, PGDATA, SOCKET_DIR, SPARE_DATABASE, 
 /// A script for `/bin/sh -c` in a container of the image, as root or [`USER`]: leaves a data directory at [`PGDATA`].
 /// Wants the variable [`BOOTSTRAP_ENV`].
 pub fn init_script(version: &str, initdb: &[String]) -> String {
-    script(PGDATA, version, initdb)
+    script(PGDATA, version, initdb, USER)
 }
 
-pub(in crate::database) fn script(data: &str, version: &str, initdb: &[String]) -> String {
+/// As `user` where it is run as root.
+pub(in crate::database) fn script(
+    data: &str,
+    version: &str,
+    initdb: &[String],
+    user: &str,
+) -> String {
     let extra: String = initdb
         .iter()
         .map(|arg| format!(" {}", quote(arg)))
@@ -29,7 +35,7 @@ printf '%s\n' "${BOOTSTRAP_ENV}" >"$password"
 as_postgres() {{ "$@"; }}
 if [ "$(id -u)" = 0 ]; then
   mkdir -p "$data"
-  chown -R {USER} "$data" "$password"
+  chown -R {user} "$data" "$password"
   chmod 755 "${{data%/*}}"
   as_postgres() {{ {drop_root} }}
 fi
@@ -42,7 +48,7 @@ printf 'host all all all scram-sha-256\n' >>"$data/pg_hba.conf"
 "#,
         path = path(version),
         data = quote(data),
-        drop_root = drop_root(""),
+        drop_root = drop_root("", user),
     )
 }
 
@@ -84,7 +90,7 @@ exec postgres "$@"
         path = path(version),
         mount = quote(MOUNT),
         data = quote(PGDATA),
-        drop_root = drop_root("exec ").replace("\"$@\"", "postgres \"$@\""),
+        drop_root = drop_root("exec ", USER).replace("\"$@\"", "postgres \"$@\""),
     );
     let mut argv: Vec<String> = ["/bin/sh", "-c", &script, "postgres", "-D", PGDATA]
         .map(Into::into)
@@ -110,12 +116,12 @@ pub(in crate::database) fn path(version: &str) -> String {
     )
 }
 
-/// Runs `"$@"` as [`USER`] with what the image has: gosu or su-exec (official), setpriv (Debian), su.
-fn drop_root(exec: &str) -> String {
+/// Runs `"$@"` as the user with what the image has: gosu or su-exec (official), setpriv (Debian).
+fn drop_root(exec: &str, user: &str) -> String {
     format!(
-        "if command -v gosu >/dev/null; then {exec}gosu {USER} \"$@\"; \
-         elif command -v su-exec >/dev/null; then {exec}su-exec {USER} \"$@\"; \
-         else {exec}setpriv --reuid={USER} --regid={USER} --init-groups -- \"$@\"; fi;"
+        "if command -v gosu >/dev/null; then {exec}gosu {user} \"$@\"; \
+         elif command -v su-exec >/dev/null; then {exec}su-exec {user} \"$@\"; \
+         else {exec}setpriv --reuid={user} --regid=$(id -g {user}) --init-groups -- \"$@\"; fi;"
     )
 }
 

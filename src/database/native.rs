@@ -1,0 +1,401 @@
+//! Postgres as a plain process of this machine: where its programs are, its data directory, its command.
+//!
+//! Never touches a cluster of the system: the data directory is the project's own, made from the same cache as in containers.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs, io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::pgdata::{self, BOOTSTRAP_ENV, Prepared};
+use crate::{
+    event::{Explain, Fault, FaultClass},
+    plan::Digest,
+    sys::{
+        process::{ProcessError, Spawn},
+        user::{self, User},
+    },
+};
+
+/// Where packages put the programs of a major version, which is `{}`.
+const USUAL: [&str; 6] = [
+    "/usr/lib/postgresql/{}/bin",
+    "/usr/pgsql-{}/bin",
+    "/usr/libexec/postgresql{}",
+    "/opt/homebrew/opt/postgresql@{}/bin",
+    "/usr/local/opt/postgresql@{}/bin",
+    "/usr/local/pgsql/bin",
+];
+
+/// The programs of a Postgres.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    pub bin: PathBuf,
+    /// As the server tells it: `15.20`.
+    pub release: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NativeError {
+    #[error("Postgres {version} is not on this machine")]
+    Absent {
+        version: String,
+        /// Places looked at, each with what was there.
+        tried: Vec<String>,
+    },
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error("initdb failed with {ending}")]
+    Init { ending: String, output: String },
+    #[error("cannot make the data directory `{}`", path.display())]
+    Data {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{}` holds something that is no data directory of Postgres", path.display())]
+    Foreign { path: PathBuf },
+    #[error(
+        "Postgres does not run as root, and there is no user `postgres` or `nobody` to run it as"
+    )]
+    NoUser,
+}
+
+impl Explain for NativeError {
+    fn explain(&self) -> Fault {
+        let fault = Fault::from_error(self);
+        match self {
+            NativeError::Absent { version, tried } => tried
+                .iter()
+                .fold(fault, |fault, place| fault.note(format!("tried {place}")))
+                .class(FaultClass::Environment)
+                .help(format!(
+                    "add `[toolchain.postgres]` with `from = \"apt\"` and `package = \"postgresql-{version}\"`, or install it yourself"
+                )),
+            NativeError::Init { output, .. } => fault.note(format!("its output:\n{}", output.trim_end())),
+            NativeError::Foreign { .. } => {
+                fault.help("`devenv down --volumes` removes it; move it away if somebody needs it")
+            }
+            NativeError::Data { source, .. } if source.kind() == io::ErrorKind::StorageFull => fault
+                .class(FaultClass::Environment)
+                .help("free some disk space and run the command again"),
+            NativeError::Data { .. } | NativeError::NoUser => fault.class(FaultClass::Environment),
+            NativeError::Process(_) => fault,
+        }
+    }
+}
+
+/// The programs of this major version: on the PATH, else where packages put them.
+pub async fn find(version: &str, path: &OsStr) -> Result<Installation, NativeError> {
+    let on_path = which::which_in_all("postgres", Some(path), "/");
+    let on_path = on_path.into_iter().flatten();
+    let usual = USUAL.map(|place| Path::new(&place.replace("{}", version)).join("postgres"));
+    let mut tried = Vec::new();
+    for server in on_path.chain(usual) {
+        // What is linked into a folder of the PATH has the other programs beside its own place.
+        let Ok(server) = server.canonicalize() else {
+            tried.push(format!("`{}`: not there", server.display()));
+            continue;
+        };
+        match release(&server).await {
+            Some(release) if major(&release) == version => {
+                let bin = server.parent().unwrap_or(Path::new("/")).to_owned();
+                if bin.join("initdb").exists() {
+                    return Ok(Installation { bin, release });
+                }
+                tried.push(format!("`{}`: no initdb beside it", server.display()));
+            }
+            Some(release) => tried.push(format!("`{}`: version {release}", server.display())),
+            None => tried.push(format!("`{}`: tells no version", server.display())),
+        }
+    }
+    tried.dedup();
+    Err(NativeError::Absent {
+        version: version.to_owned(),
+        tried,
+    })
+}
+
+/// `postgres (PostgreSQL) 15.20 (Debian …)` → `15.20`
+async fn release(server: &Path) -> Option<String> {
+    let spawn = Spawn::new([server.display().to_string(), "--version".to_owned()]);
+    let output = spawn.output().await.ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, rest) = text.split_once("PostgreSQL) ")?;
+    rest.split_whitespace().next().map(str::to_owned)
+}
+
+fn major(release: &str) -> &str {
+    release
+        .split(|c: char| !c.is_ascii_digit())
+        .next()
+        .unwrap_or(release)
+}
+
+/// Who the server runs as: `None` for this process' own user. Postgres refuses to run as root.
+pub fn server_user() -> Result<Option<User>, NativeError> {
+    if !user::is_root() {
+        return Ok(None);
+    }
+    let found = ["postgres", "nobody"]
+        .into_iter()
+        .find_map(|name| User::named(name).ok());
+    found.map(Some).ok_or(NativeError::NoUser)
+}
+
+impl Installation {
+    /// Names a prepared data directory of these programs.
+    pub fn key(&self, version: &str, initdb: &[String]) -> Digest {
+        let programs = format!("native {} {}", self.bin.display(), self.release);
+        pgdata::key(&programs, version, initdb)
+    }
+
+    /// Makes a data directory; the archive of a folder that holds it as `data`.
+    pub async fn prepare(
+        &self,
+        version: &str,
+        initdb: &[String],
+        bootstrap: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<u8>, NativeError> {
+        let dir = tempfile::Builder::new()
+            .prefix("devenv-initdb-")
+            .tempdir()
+            .map_err(data(&std::env::temp_dir()))?;
+        let user = server_user()?;
+        if let Some(user) = &user {
+            chown(dir.path(), user).map_err(data(dir.path()))?;
+        }
+        let folder = dir.path().join("data");
+        let name = user.map_or_else(|| pgdata::USER.to_owned(), |user| user.name);
+        let script = pgdata::script(&folder.display().to_string(), version, initdb, &name);
+        let mut spawn = Spawn::new(["/bin/sh", "-c", &script]);
+        spawn.cwd = Some("/".into());
+        spawn.env = [
+            (BOOTSTRAP_ENV.to_owned(), bootstrap.into()),
+            // The same on every machine.
+            ("LANG".to_owned(), "C.UTF-8".into()),
+            ("PATH".to_owned(), self.path()),
+        ]
+        .into();
+        spawn.env_remove = vec!["LC_ALL".into()];
+        let mut output = String::new();
+        let finished = spawn
+            .run(cancel, |line| {
+                output.push_str(line);
+                output.push('\n');
+            })
+            .await?;
+        if !finished.status.success() {
+            return Err(NativeError::Init {
+                ending: crate::sys::process::ending(finished.status),
+                output,
+            });
+        }
+        let archive = move || archive(&folder).map_err(data(&folder));
+        let packed = tokio::task::spawn_blocking(archive)
+            .await
+            .expect("packing a folder does not panic");
+        drop(dir);
+        packed
+    }
+
+    /// Its programs first, then this process' PATH.
+    pub fn path(&self) -> std::ffi::OsString {
+        let mut path = self.bin.clone().into_os_string();
+        if let Some(rest) = std::env::var_os("PATH") {
+            path.push(":");
+            path.push(rest);
+        }
+        path
+    }
+
+    /// The server's command line, on a data directory below `volume`.
+    pub fn server_command(
+        &self,
+        volume: &Path,
+        port: u16,
+        sockets: &Path,
+        settings: &BTreeMap<String, String>,
+    ) -> Vec<String> {
+        let own = [
+            ("listen_addresses", "127.0.0.1".to_owned()),
+            ("unix_socket_directories", sockets.display().to_string()),
+        ];
+        let own = own.map(|(name, value)| (name.to_owned(), value));
+        let mut all = BTreeMap::from(own);
+        all.extend(settings.clone());
+        // What is told to everybody as its port.
+        all.insert("port".to_owned(), port.to_string());
+        let mut argv = vec![
+            self.bin.join("postgres").display().to_string(),
+            "-D".to_owned(),
+            data_dir(volume).display().to_string(),
+        ];
+        for (name, value) in all {
+            argv.extend(["-c".to_owned(), format!("{name}={value}")]);
+        }
+        argv
+    }
+}
+
+/// The data directory in the folder of a volume, as in containers.
+pub fn data_dir(volume: &Path) -> PathBuf {
+    volume.join("data")
+}
+
+fn archive(folder: &Path) -> io::Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_dir_all("data", folder)?;
+    tar.into_inner()
+}
+
+/// Gives an empty volume its data directory, by a rename: killed anywhere, the next call finds all of it or none. True when it was
+/// put there now. Blocks.
+///
+/// # Errors
+/// The volume holds something else, or cannot be written.
+pub fn place(prepared: &Prepared, volume: &Path) -> Result<bool, NativeError> {
+    let data_dir = data_dir(volume);
+    if data_dir.join("PG_VERSION").is_file() {
+        return Ok(false);
+    }
+    if fs::remove_dir(&data_dir).is_err() && data_dir.exists() {
+        return Err(NativeError::Foreign { path: data_dir });
+    }
+    let owner = server_user()?;
+    fs::create_dir_all(volume).map_err(data(volume))?;
+    let new = volume.join(".new");
+    let placed = unpack(prepared, &new, owner.as_ref()).and_then(|()| {
+        fs::rename(new.join("data"), &data_dir)?;
+        fs::remove_dir_all(&new)
+    });
+    placed.map_err(data(volume))?;
+    Ok(true)
+}
+
+fn unpack(prepared: &Prepared, to: &Path, owner: Option<&User>) -> io::Result<()> {
+    match fs::remove_dir_all(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::DirBuilder::new().mode(0o700).create(to)?;
+    let unpack = |part: &pgdata::Part| -> io::Result<()> {
+        let mut archive = tar::Archive::new(zstd::Decoder::new(&part.packed[..])?);
+        archive.set_preserve_permissions(true);
+        archive.set_preserve_mtime(false);
+        archive.unpack(to)
+    };
+    // The first has all folders.
+    let (first, rest) = prepared
+        .parts
+        .split_first()
+        .ok_or(io::ErrorKind::InvalidData)?;
+    unpack(first)?;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = rest
+            .iter()
+            .map(|part| scope.spawn(|| unpack(part)))
+            .collect();
+        let mut results = parts
+            .into_iter()
+            .map(|part| part.join().expect("unpacking does not panic"));
+        results.try_for_each(|result| result)
+    })?;
+    match owner {
+        Some(owner) => chown(to, owner),
+        None => Ok(()),
+    }
+}
+
+/// All of the folder becomes the user's.
+fn chown(path: &Path, user: &User) -> io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))?;
+    if !path.is_symlink() && path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            chown(&entry?.path(), user)?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder for the server's socket, which needs a short path. Its owner's alone.
+pub fn sockets(identity: &str) -> Result<PathBuf, NativeError> {
+    let dir = std::env::temp_dir().join(format!("devenv-{}", Digest::of(identity).short()));
+    let make = || -> io::Result<()> {
+        fs::create_dir_all(&dir)?;
+        if let Ok(Some(user)) = server_user() {
+            std::os::unix::fs::lchown(&dir, Some(user.uid), Some(user.gid))?;
+        }
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
+    };
+    make().map_err(data(&dir))?;
+    Ok(dir)
+}
+
+fn data(path: &Path) -> impl Fn(io::Error) -> NativeError {
+    move |source| NativeError::Data {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn another_version_is_not_taken_and_named() {
+        let found = find("15", OsStr::new(""))
+            .await
+            .expect("the tests need postgresql-15");
+        assert!(found.release.starts_with("15."), "{found:?}");
+        let path = found.bin.clone().into_os_string();
+        let error = find("3", &path).await.expect_err("nobody has this");
+        let fault = error.explain();
+        assert_eq!(fault.message, "Postgres 3 is not on this machine");
+        let server = found.bin.join("postgres");
+        let wrong = format!("tried `{}`: version {}", server.display(), found.release);
+        assert_eq!(fault.notes.first(), Some(&wrong));
+        assert_eq!(major("18beta1"), "18");
+    }
+
+    #[tokio::test]
+    async fn a_prepared_directory_is_placed_once_and_nothing_else_is_touched() {
+        let found = find("15", OsStr::new(""))
+            .await
+            .expect("the tests need postgresql-15");
+        let never = CancellationToken::new();
+        let archive = found.prepare("15", &[], "bootstrap", &never).await;
+        let archive = archive.expect("a data directory");
+        let dir = tempfile::tempdir().expect("a folder");
+        let cache = pgdata::Cache::new(dir.path().join("cache"));
+        let prepared = cache.put(&found.key("15", &[]), &archive, "bootstrap");
+        let prepared = prepared.expect("kept");
+
+        let volume = dir.path().join("db-data");
+        assert!(place(&prepared, &volume).expect("placed"));
+        assert!(!place(&prepared, &volume).expect("already there"));
+        assert!(!volume.join(".new").exists());
+        let mode = fs::metadata(data_dir(&volume))
+            .expect("a folder")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+
+        // A kill in the middle leaves a part.
+        let torn = dir.path().join("torn");
+        fs::create_dir_all(torn.join(".new/data/base")).expect("made");
+        assert!(place(&prepared, &torn).expect("placed"));
+        let foreign = dir.path().join("foreign");
+        fs::create_dir_all(foreign.join("data/mine")).expect("made");
+        let error = place(&prepared, &foreign).expect_err("somebody else's");
+        assert!(matches!(error, NativeError::Foreign { .. }), "{error}");
+        assert!(foreign.join("data/mine").exists());
+    }
+}
