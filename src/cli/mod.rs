@@ -31,6 +31,7 @@ mod run_lock;
 mod run_steps;
 mod schema;
 mod session;
+mod supervise;
 mod up;
 
 use std::{io::Write, process::ExitCode};
@@ -101,6 +102,10 @@ enum Command {
     Migrate(migrate::Args),
     Psql(psql::Args),
     Completions(completions::Args),
+    #[command(hide = true)]
+    Supervise(supervise::Args),
+    #[command(hide = true)]
+    SuperviseLaunch(supervise::LaunchArgs),
 }
 
 /// Parses the arguments, runs the command, shows its failure.
@@ -109,6 +114,12 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(error),
     };
+    // Neither wants the threads of the others.
+    match cli.command {
+        Command::Supervise(args) => return supervise::run(args),
+        Command::SuperviseLaunch(args) => return supervise::launch(args),
+        _ => {}
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -173,6 +184,9 @@ async fn run(cx: &Context, command: Command) -> Result<ExitCode, Fault> {
         Command::Migrate(args) => migrate::run(cx, args).await,
         Command::Psql(args) => psql::run(cx, args).await,
         Command::Completions(args) => completions::run(cx, args).await,
+        Command::Supervise(_) | Command::SuperviseLaunch(_) => {
+            unreachable!("taken before the runtime was made")
+        }
     }
 }
 

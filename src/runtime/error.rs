@@ -68,6 +68,8 @@ pub enum RuntimeError {
         #[source]
         source: io::Error,
     },
+    #[error("devenv could not {action}")]
+    Supervisor { action: String, cause: String },
     #[error("cannot read the archive of `{folder}`")]
     Archive {
         folder: String,
@@ -125,6 +127,7 @@ impl Explain for RuntimeError {
             RuntimeError::UnknownPort { step, .. } => fault
                 .at_key(step.key_path().join("ready"))
                 .help("name one of its `ports`"),
+            RuntimeError::Supervisor { cause, .. } => fault.note(cause.clone()),
             RuntimeError::Stdio { .. } | RuntimeError::Archive { .. } => fault,
         }
     }

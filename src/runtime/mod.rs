@@ -6,6 +6,7 @@ pub mod docker;
 mod error;
 mod ports;
 mod probe;
+pub mod process;
 mod spec;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -28,6 +29,14 @@ pub trait Runtime {
 
     /// Everything of this worktree, from one call.
     async fn list(&self) -> Result<Listing, RuntimeError>;
+
+    /// The ports the step will be reached at, where it has to be told before it is started, as it listens on them itself. They are kept for
+    /// its next [`Runtime::start`]. `None` where they are known only once it runs.
+    async fn reserve(
+        &self,
+        step: &StepId,
+        ports: &[SpecPort],
+    ) -> Result<Option<BTreeMap<String, u16>>, RuntimeError>;
 
     /// Makes what is there match the spec and starts it: network, volumes, container.
     /// An instance of the step that differs is replaced; its volumes stay.
@@ -87,6 +96,7 @@ pub trait Runtime {
 #[derive(Clone)]
 pub enum AnyRuntime {
     Docker(docker::Docker),
+    Process(Box<process::Process>),
 }
 
 /// Passes a call on to the runtime that is there.
@@ -94,6 +104,7 @@ macro_rules! pass {
     ($self:ident, $runtime:ident => $call:expr) => {
         match $self {
             AnyRuntime::Docker($runtime) => $call,
+            AnyRuntime::Process($runtime) => $call,
         }
     };
 }
@@ -105,6 +116,14 @@ impl Runtime for AnyRuntime {
 
     async fn list(&self) -> Result<Listing, RuntimeError> {
         pass!(self, runtime => runtime.list().await)
+    }
+
+    async fn reserve(
+        &self,
+        step: &StepId,
+        ports: &[SpecPort],
+    ) -> Result<Option<BTreeMap<String, u16>>, RuntimeError> {
+        pass!(self, runtime => runtime.reserve(step, ports).await)
     }
 
     async fn start(&self, spec: &Spec) -> Result<Started, RuntimeError> {

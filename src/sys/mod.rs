@@ -1,5 +1,6 @@
 //! Processes, files, ports and the machine: the only place that spawns processes and knows the platform.
 
+pub mod child;
 pub mod chunks;
 pub mod docker_host;
 pub mod fs;

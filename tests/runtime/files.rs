@@ -3,11 +3,12 @@ use devenv::runtime::{Runtime, Spec};
 use super::world::{World, file, id, volume};
 
 super::conformance! {
+    a_new_volume_is_told_once;
+    containers:
     are_there_at_the_first_start,
     are_put_again_into_what_was_never_started,
     stay_as_the_program_left_them_when_it_is_started_again,
     come_anew_with_another_container,
-    a_new_volume_is_told_once,
 }
 
 /// Shows the file it was given at each start, then takes it away.

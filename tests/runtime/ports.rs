@@ -8,16 +8,17 @@ use super::world::{World, free_ports, id, port, volume};
 super::conformance! {
     the_wanted_port_is_used_and_reachable,
     a_port_held_by_a_process_is_named_and_another_is_used,
-    a_port_held_by_another_project_is_named,
     a_full_range_is_an_error_that_names_the_holders,
+    what_is_replaced_leaves_its_port_to_its_successor;
+    containers:
+    a_port_held_by_another_project_is_named,
     a_port_taken_while_it_was_stopped_moves,
-    what_is_replaced_leaves_its_port_to_its_successor,
     a_start_that_lost_a_race_for_a_port_still_tells_the_volume_it_made,
 }
 
 async fn the_wanted_port_is_used_and_reachable(world: World) {
     let [wanted] = free_ports();
-    let mut spec = world.script("app.hello", "httpd -f -p 80 -h /etc");
+    let mut spec = world.script("app.hello", "busybox httpd -f -p ${PORT_HTTP:-80} -h /etc");
     spec.ports = vec![port("http", 80, &[wanted], (23000, 23999))];
     let started = world.start(&spec).await;
     assert_eq!((started.ports["http"], &started.moved), (wanted, &vec![]));
@@ -31,7 +32,7 @@ async fn the_wanted_port_is_used_and_reachable(world: World) {
         .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.contains("guest:x:1000"), "{answer}");
+    assert!(answer.contains("root:x:0"), "{answer}");
 }
 
 async fn a_port_held_by_a_process_is_named_and_another_is_used(world: World) {
@@ -57,7 +58,7 @@ async fn a_port_held_by_a_process_is_named_and_another_is_used(world: World) {
 }
 
 async fn a_port_held_by_another_project_is_named(world: World) {
-    let other = World::docker();
+    let other = world.neighbour();
     let [wanted] = free_ports();
     let mut spec = other.script("app.hello", "sleep 1000");
     spec.ports = vec![port("http", 80, &[wanted], (23000, 23999))];

@@ -68,13 +68,16 @@ fn exec(script: &str) -> Probe {
 }
 
 async fn http_waits_for_the_server(world: World) {
-    let spec = with_port(&world, "sleep 0.5; exec httpd -f -p 80 -h /etc");
+    let spec = with_port(
+        &world,
+        "sleep 0.5; exec busybox httpd -f -p ${PORT_HTTP:-80} -h /etc",
+    );
     let started = world.start(&spec).await;
     world.probe_http(&spec, &started, "/passwd").await.unwrap();
 }
 
 async fn http_tells_the_last_status(world: World) {
-    let spec = with_port(&world, "exec httpd -f -p 80 -h /etc");
+    let spec = with_port(&world, "exec busybox httpd -f -p ${PORT_HTTP:-80} -h /etc");
     let started = world.start(&spec).await;
     let probe = Probe::Http {
         path: "/readyz".into(),
@@ -91,7 +94,7 @@ async fn tcp_is_not_fooled_by_a_forwarder(world: World) {
     // The engine's forwarder accepts from the start; the server listens later, and proves it by a file.
     let spec = with_port(
         &world,
-        "sleep 0.7; touch /tmp/listens; exec nc -ll -p 80 -e cat",
+        "sleep 0.7; touch listens; exec busybox nc -ll -p ${PORT_HTTP:-80} -e cat",
     );
     let started = world.start(&spec).await;
     let probe = Probe::Tcp {
@@ -101,11 +104,14 @@ async fn tcp_is_not_fooled_by_a_forwarder(world: World) {
         .ready(&world.target(&spec, &started, probe))
         .await
         .unwrap();
-    assert_eq!(world.sh("app.hello", "test -e /tmp/listens").await.0, 0);
+    assert_eq!(world.sh("app.hello", "test -e listens").await.0, 0);
 }
 
 async fn tcp_is_ready_with_a_silent_server(world: World) {
-    let spec = with_port(&world, "exec nc -ll -p 80 -e sleep 1000");
+    let spec = with_port(
+        &world,
+        "exec busybox nc -ll -p ${PORT_HTTP:-80} -e sleep 1000",
+    );
     let started = world.start(&spec).await;
     let probe = Probe::Tcp {
         port: "http".into(),
@@ -117,9 +123,9 @@ async fn tcp_is_ready_with_a_silent_server(world: World) {
 }
 
 async fn exec_waits_for_success(world: World) {
-    let spec = with_port(&world, "sleep 0.4; touch /tmp/ready; exec sleep 1000");
+    let spec = with_port(&world, "sleep 0.4; touch ready; exec sleep 1000");
     let started = world.start(&spec).await;
-    let target = world.target(&spec, &started, exec("test -e /tmp/ready"));
+    let target = world.target(&spec, &started, exec("test -e ready"));
     world.ready(&target).await.unwrap();
 }
 
@@ -168,7 +174,7 @@ async fn log_waits_for_the_line(world: World) {
 async fn log_does_not_find_lines_of_an_earlier_run(world: World) {
     let spec = with_port(
         &world,
-        "test -e /tmp/x || echo ready; touch /tmp/x; exec sleep 1000",
+        "test -e x || { touch x; echo ready; }; exec sleep 1000",
     );
     let started = world.start(&spec).await;
     let mut target = world.target(
@@ -282,10 +288,10 @@ async fn a_look_lets_a_try_end_and_makes_no_other(world: World) {
         seen.unwrap().err()
     };
     assert_eq!(looked(exec("sleep 0.3")).await, None);
-    let tries = "echo try >> /tmp/tries; exit 3";
+    let tries = "echo try >> tries; exit 3";
     let seen = format!("`sh -c {tries}`: exit code 3");
     assert_eq!(looked(exec(tries)).await, Some(seen));
-    assert_eq!(world.sh("app.hello", "cat /tmp/tries").await.1, "try");
+    assert_eq!(world.sh("app.hello", "cat tries").await.1, "try");
     let log = |text: &str| Probe::Log { text: text.into() };
     assert_eq!(looked(log("listening")).await, None);
     // Lines are not waited for: what was ready has written it.

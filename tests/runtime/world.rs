@@ -1,4 +1,4 @@
-//! One worktree on the engine, with an image to run. What it made is removed when it is dropped.
+//! One worktree on a runtime, with something to run. What it made is removed when it is dropped.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,7 +11,7 @@ use devenv::{
     plan::Inputs,
     runtime::{
         AnyRuntime, Identity, Instance, LogLine, LogOptions, Runtime, RuntimeError, Spec, SpecFile,
-        SpecMount, SpecPort, Started, docker::Docker,
+        SpecMount, SpecPort, Started, docker::Docker, process::Process,
     },
     sys::docker_host::Endpoint,
 };
@@ -22,7 +22,14 @@ use crate::support::image::{BusyboxImage, on_engine, unique};
 pub struct World {
     pub runtime: AnyRuntime,
     pub identity: Identity,
-    pub image: BusyboxImage,
+    pub kind: Kind,
+}
+
+/// Where it is.
+pub enum Kind {
+    Docker(BusyboxImage),
+    /// Holds the worktree's folder.
+    Process(#[allow(dead_code)] tempfile::TempDir),
 }
 
 impl World {
@@ -30,6 +37,32 @@ impl World {
     pub fn docker() -> Self {
         let endpoint = Endpoint::find().expect("a container engine");
         Self::on(&endpoint)
+    }
+
+    /// Plain processes of this machine.
+    pub fn process() -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("devenv-process-")
+            .tempdir()
+            .expect("a folder");
+        let identity = Identity {
+            project: "devenv-test".into(),
+            root: dir.path().display().to_string(),
+            id: format!("devenv-test-{}", unique()),
+        };
+        Self {
+            runtime: processes(&identity),
+            identity,
+            kind: Kind::Process(dir),
+        }
+    }
+
+    /// The image, for cases that are about images.
+    pub fn image(&self) -> &str {
+        match &self.kind {
+            Kind::Docker(image) => &image.reference,
+            Kind::Process(_) => panic!("this case is for containers"),
+        }
     }
 
     pub fn on(endpoint: &Endpoint) -> Self {
@@ -59,18 +92,35 @@ impl World {
         Self {
             runtime: AnyRuntime::Docker(docker),
             identity,
-            image: BusyboxImage::import(),
+            kind: Kind::Docker(BusyboxImage::import()),
         }
     }
 
     /// The same worktree as another process of devenv sees it.
     pub fn other_process(&self) -> AnyRuntime {
+        if let Kind::Process(_) = self.kind {
+            return processes(&self.identity);
+        }
         let endpoint = Endpoint::find().expect("a container engine");
         let docker = Docker::connect(&endpoint, self.identity.clone()).expect("an engine");
         AnyRuntime::Docker(docker)
     }
 
-    /// A container that runs this shell script.
+    /// The worktree is another folder, from now on.
+    pub fn move_to(&mut self, folder: &std::path::Path) {
+        self.identity.root = folder.display().to_string();
+        self.runtime = processes(&self.identity);
+    }
+
+    /// Another worktree on the same runtime.
+    pub fn neighbour(&self) -> Self {
+        match self.kind {
+            Kind::Docker(_) => Self::docker(),
+            Kind::Process(_) => Self::process(),
+        }
+    }
+
+    /// What runs this shell script. A port `http` is `${PORT_HTTP:-80}`.
     pub fn script(&self, step: &str, script: &str) -> Spec {
         self.spec(step, &["sh", "-c", script])
     }
@@ -80,7 +130,10 @@ impl World {
         inputs.text("command", argv.join(" "));
         Spec {
             step: id(step),
-            image: self.image.reference.clone(),
+            image: match &self.kind {
+                Kind::Docker(image) => image.reference.clone(),
+                Kind::Process(_) => String::new(),
+            },
             entrypoint: None,
             command: Some(argv.iter().map(|word| (*word).to_owned()).collect()),
             env: Default::default(),
@@ -147,8 +200,34 @@ impl World {
     }
 }
 
+fn processes(identity: &Identity) -> AnyRuntime {
+    let program = env!("CARGO_BIN_EXE_devenv").into();
+    AnyRuntime::Process(Box::new(Process::new(identity.clone(), program)))
+}
+
+/// Ends all processes of the worktree.
+fn end_all(identity: &Identity) {
+    let runtime = processes(identity);
+    let ended = std::thread::spawn(move || {
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        tokio.block_on(async {
+            for instance in runtime.list().await.unwrap_or_default().instances {
+                let _ = runtime.remove(&instance.step).await;
+            }
+            let _ = runtime.clean().await;
+        });
+    });
+    let _ = ended.join();
+}
+
 impl Drop for World {
     fn drop(&mut self) {
+        if let Kind::Process(_) = self.kind {
+            return end_all(&self.identity);
+        }
         let filters = HashMap::from([(
             "label".to_owned(),
             vec![format!("dev.devenv.identity={}", self.identity.id)],

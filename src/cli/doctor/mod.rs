@@ -67,6 +67,7 @@ async fn engine(cx: &Context, root: &Path) -> Vec<Finding> {
         root: root.display().to_string(),
     });
     let info = match cx.engine_of(identity).map(|engine| engine.runtime) {
+        Ok(AnyRuntime::Process(_)) => return vec![Finding::ok("engine", "plain processes".into())],
         Ok(AnyRuntime::Docker(docker)) => docker.info().await.map_err(|error| error.explain()),
         Err(fault) => Err(fault),
     };

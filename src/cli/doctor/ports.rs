@@ -36,7 +36,7 @@ pub async fn check(cx: &Context, config: &Config) -> Vec<Finding> {
                 let held = format!("{port}, wanted for {name} of {step}, is held by");
                 let publisher = match &runtime {
                     Some(AnyRuntime::Docker(docker)) => docker.publisher(port).await.ok().flatten(),
-                    None => None,
+                    Some(AnyRuntime::Process(_)) | None => None,
                 };
                 let (holder, end) = holder(port, publisher);
                 let range = config.project.ports;

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Mount, Port, Ready};
 use crate::config::{
@@ -44,7 +44,7 @@ record! {
 }
 
 words! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Restart {
         /// Stays down when it exits. When that is right after its start, with 0 it has done what it was for.

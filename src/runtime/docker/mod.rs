@@ -33,7 +33,7 @@ use tokio::sync::OnceCell;
 use self::{engine::Engine, label::Labels};
 use super::{
     Exec, Followed, Identity, Listing, LogLine, LogOptions, OneShot, OneShotResult, Runtime,
-    RuntimeError, Spec, Started,
+    RuntimeError, Spec, SpecPort, Started,
 };
 use crate::{
     config::StepId,
@@ -119,6 +119,14 @@ impl Docker {
 }
 
 impl Runtime for Docker {
+    async fn reserve(
+        &self,
+        _: &StepId,
+        _: &[SpecPort],
+    ) -> Result<Option<BTreeMap<String, u16>>, RuntimeError> {
+        Ok(None)
+    }
+
     fn host(&self) -> &str {
         self.engine().host()
     }
