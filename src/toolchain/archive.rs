@@ -11,16 +11,17 @@ use std::{
 
 use tar::EntryType;
 
+use super::format::{self, Broken, HEAD, Packing, Promise};
+
 /// What a bare executable is called once it is unpacked; the link to it bears the tool's name.
 pub const BARE: &str = "tool";
-
-/// Enough to see the `ustar` mark of a tar header.
-const HEAD: usize = 512;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     #[error("entry `{entry}` of the archive is refused: {why}")]
     Refused { entry: String, why: &'static str },
+    #[error(transparent)]
+    Other(#[from] Broken),
     #[error("the archive cannot be read")]
     Read {
         #[source]
@@ -35,21 +36,15 @@ pub enum ArchiveError {
 }
 
 /// Unpacks `archive` into `target`, a folder that is empty or absent.
-pub fn unpack(archive: &Path, target: &Path) -> Result<(), ArchiveError> {
+pub fn unpack(archive: &Path, promise: Promise, target: &Path) -> Result<(), ArchiveError> {
     let tree = Tree::new(target)?;
     let mut file = BufReader::new(File::open(archive).map_err(read)?);
-    let head = peek(&mut file)?;
-    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        return unzip(file, &tree);
-    }
-    let mut stream: Box<dyn Read> = if head.starts_with(&[0x1f, 0x8b]) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(file))
-    } else if head.starts_with(b"\xfd7zXZ\0") {
-        Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(file))
-    } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(zstd::Decoder::with_buffer(file).map_err(read)?)
-    } else {
-        Box::new(file)
+    let mut stream: Box<dyn Read> = match Packing::of(&peek(&mut file)?) {
+        Some(Packing::Zip) => return unzip(file, &tree),
+        Some(Packing::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
+        Some(Packing::Xz) => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(file)),
+        Some(Packing::Zstd) => Box::new(zstd::Decoder::with_buffer(file).map_err(read)?),
+        None => Box::new(file),
     };
     let mut head = Vec::new();
     stream
@@ -57,7 +52,8 @@ pub fn unpack(archive: &Path, target: &Path) -> Result<(), ArchiveError> {
         .take(HEAD as u64)
         .read_to_end(&mut head)
         .map_err(read)?;
-    let is_tar = head.get(257..262) == Some(b"ustar");
+    promise.check_unpacked(&head)?;
+    let is_tar = format::is_tar(&head);
     let mut stream = Cursor::new(head).chain(stream);
     if is_tar {
         return untar(stream, &tree);
@@ -312,7 +308,8 @@ mod tests {
     fn check(bytes: &[u8]) -> (tempfile::TempDir, Result<(), String>) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("archive"), bytes).unwrap();
-        let result = unpack(&dir.path().join("archive"), &dir.path().join("tree"));
+        let (from, to) = (dir.path().join("archive"), dir.path().join("tree"));
+        let result = unpack(&from, Promise::Any, &to);
         let others: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(others.len(), 2, "nothing is written beside the tree");
         (dir, result.map_err(|error| error.to_string()))

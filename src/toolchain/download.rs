@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
+use super::format::HEAD;
+
 /// Waits before the second and the third attempt.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 
@@ -34,6 +36,9 @@ pub enum DownloadError {
     Truncated { expected: u64, got: u64 },
     #[error("the file has the wrong checksum")]
     Checksum { expected: String, found: String },
+    /// By its checksum it is the file that was asked for.
+    #[error("the file has the wrong size")]
+    Size { expected: u64, found: u64 },
     #[error("cannot write `{}`", path.display())]
     Write {
         path: PathBuf,
@@ -59,6 +64,7 @@ impl DownloadError {
             DownloadError::Connect { .. } | DownloadError::Truncated { .. } => true,
             DownloadError::Status { status } => matches!(status, 408 | 429 | 500..),
             DownloadError::Checksum { .. }
+            | DownloadError::Size { .. }
             | DownloadError::Write { .. }
             | DownloadError::Cancelled => false,
         }
@@ -70,6 +76,8 @@ impl DownloadError {
 pub struct Downloaded {
     pub size: u64,
     pub sha256: String,
+    /// Its first bytes.
+    pub head: Vec<u8>,
 }
 
 /// Where it comes from and where it goes.
@@ -78,7 +86,7 @@ pub struct Request {
     pub url: String,
     /// `None` takes only size and digest.
     pub to: Option<PathBuf>,
-    /// Known size in bytes.
+    /// Known size in bytes; any other is an error, and the file is removed.
     pub size: Option<u64>,
     /// Known sha256; anything else is an error, and the file is removed.
     pub sha256: Option<String>,
@@ -167,7 +175,7 @@ fn transfer(
     let mut body = response.body_mut().as_reader();
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
-    let (mut done, mut told) = (0, Instant::now());
+    let (mut done, mut told, mut head) = (0, Instant::now(), Vec::new());
     loop {
         if cancel.is_cancelled() {
             return Err(DownloadError::Cancelled);
@@ -178,6 +186,7 @@ fn transfer(
             Err(source) => return Err(cut(source, total, done)),
         };
         hash.update(&buffer[..count]);
+        head.extend(buffer[..count].iter().take(HEAD - head.len()));
         if let Some((path, file)) = &mut file {
             file.write_all(&buffer[..count])
                 .map_err(|e| write(path, e))?;
@@ -189,27 +198,38 @@ fn transfer(
         }
     }
     let _ = messages.send(Message::Progress { done, total });
-    verify(request, total, done, hex::encode(hash.finalize()))
+    let came = Downloaded {
+        size: done,
+        sha256: hex::encode(hash.finalize()),
+        head,
+    };
+    verify(request, total, came)
 }
 
 fn verify(
     request: &Request,
     total: Option<u64>,
-    got: u64,
-    found: String,
+    came: Downloaded,
 ) -> Result<Downloaded, DownloadError> {
-    match (total, &request.sha256) {
-        (Some(expected), _) if got < expected => Err(DownloadError::Truncated { expected, got }),
-        (_, Some(expected)) if !expected.eq_ignore_ascii_case(&found) => {
-            Err(DownloadError::Checksum {
-                expected: expected.clone(),
-                found,
+    let (got, found) = (came.size, &came.sha256);
+    let asked = request.sha256.as_deref();
+    match (asked, total, request.size) {
+        // Nothing was cut off from a file with the right checksum.
+        (Some(sha256), _, Some(expected))
+            if sha256.eq_ignore_ascii_case(found) && got != expected =>
+        {
+            Err(DownloadError::Size {
+                expected,
+                found: got,
             })
         }
-        _ => Ok(Downloaded {
-            size: got,
-            sha256: found,
+        (Some(sha256), ..) if sha256.eq_ignore_ascii_case(found) => Ok(came),
+        (_, Some(expected), _) if got < expected => Err(DownloadError::Truncated { expected, got }),
+        (Some(sha256), ..) => Err(DownloadError::Checksum {
+            expected: sha256.to_owned(),
+            found: found.clone(),
         }),
+        (None, ..) => Ok(came),
     }
 }
 

@@ -207,6 +207,13 @@ impl ToolchainError {
                 source: DownloadError::Checksum { expected, found },
                 ..
             } => vec![format!("expected {expected}"), format!("found    {found}")],
+            ToolchainError::Download {
+                source: DownloadError::Size { expected, found },
+                ..
+            } => vec![
+                format!("expected {expected} bytes"),
+                format!("found    {found} bytes"),
+            ],
             _ => Vec::new(),
         }
     }
@@ -238,7 +245,11 @@ impl ToolchainError {
             ToolchainError::Checksum { .. } => CHANGED.into(),
             ToolchainError::NotRoot { command, .. } => format!("run `{command}`"),
             ToolchainError::NoHome => "set HOME or XDG_DATA_HOME".into(),
+            ToolchainError::Download { source: DownloadError::Size { .. }, tool, .. } => format!(
+                "the checksum is right, so `size` in devenv.lock is not what was locked: run `devenv lock {tool}`"
+            ),
             ToolchainError::Download { source, .. } => return source.help().map(Into::into),
+            ToolchainError::Unpack { source, .. } => source.help().into(),
             _ => return None,
         };
         Some(text)
@@ -246,6 +257,23 @@ impl ToolchainError {
 }
 
 const CHANGED: &str = "someone published other content under the same version: find out why before you run `devenv lock`";
+
+impl ArchiveError {
+    fn help(&self) -> &'static str {
+        match self {
+            ArchiveError::Other(_) => {
+                "open `url` in a browser: it must be the file itself, not the page that offers it"
+            }
+            ArchiveError::Refused { .. } => {
+                "do not use this archive: tell its authors, or take the tool from elsewhere"
+            }
+            ArchiveError::Read { .. } => {
+                "it came as its server has it, and is broken: take another `version`, or tell its authors"
+            }
+            ArchiveError::Write { .. } => "make room on the disk, or see who may write there",
+        }
+    }
+}
 
 impl DownloadError {
     fn help(&self) -> Option<&'static str> {
@@ -255,7 +283,9 @@ impl DownloadError {
             DownloadError::Connect { .. } | DownloadError::Truncated { .. } => {
                 Some("check the network, then try again")
             }
-            DownloadError::Write { .. } | DownloadError::Cancelled => None,
+            DownloadError::Size { .. } | DownloadError::Write { .. } | DownloadError::Cancelled => {
+                None
+            }
         }
     }
 }

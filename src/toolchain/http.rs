@@ -13,9 +13,10 @@ use futures_util::{
 
 use super::{
     Job, Ready, Run, Source, ToolStatus, ToolchainError,
-    archive::{self, BARE},
+    archive::{self, ArchiveError, BARE},
     differs,
     download::{self, DownloadError, Request},
+    format::Promise,
     store::{ContentStore, failed},
 };
 use crate::{
@@ -192,6 +193,14 @@ impl Job {
         Ok(all)
     }
 
+    fn unpack(&self, url: &str, source: ArchiveError) -> ToolchainError {
+        ToolchainError::Unpack {
+            tool: self.name.clone(),
+            url: url.to_owned(),
+            source,
+        }
+    }
+
     fn download(&self, url: &str, source: DownloadError) -> ToolchainError {
         match source {
             DownloadError::Cancelled => ToolchainError::Cancelled,
@@ -303,6 +312,11 @@ async fn lock_one(
         }
         Err(error) => return Err(error),
     };
+    // Of every platform, so that nobody's install is the first to see that it is a page.
+    let promise = Promise::of(&url);
+    promise
+        .check(&done.head)
+        .map_err(|broken| job.unpack(&url, broken.into()))?;
     if let (Some(temp), Some(dir)) = (keep, downloads()) {
         // Only a shortcut: without it the install downloads again.
         let _ = temp.persist(dir.join(&done.sha256));
@@ -350,7 +364,7 @@ async fn install(job: &Job, run: &Run<'_>) -> Result<(), ToolchainError> {
     };
     let file = build.dir().join("download");
     let kept = downloads().map(|dir| dir.join(&archive.sha256));
-    if !take(kept.as_deref(), &file, &archive.sha256) {
+    if !take(kept.as_deref(), &file, archive) {
         let request = Request {
             url: archive.url.clone(),
             to: Some(file.clone()),
@@ -362,25 +376,23 @@ async fn install(job: &Job, run: &Run<'_>) -> Result<(), ToolchainError> {
     run.events.message(format!("Unpacking {}", job.name));
     let tree = build.dir().join("tree");
     let (from, to) = (file.clone(), tree.clone());
-    tokio::task::spawn_blocking(move || archive::unpack(&from, &to))
+    let promise = Promise::of(&archive.url);
+    tokio::task::spawn_blocking(move || archive::unpack(&from, promise, &to))
         .await
         .expect("unpacking returns its errors")
-        .map_err(|source| ToolchainError::Unpack {
-            tool: job.name.clone(),
-            url: archive.url.clone(),
-            source,
-        })?;
+        .map_err(|source| job.unpack(&archive.url, source))?;
     // Before the entry stands, so that a wrong `bin` does not leave a tool that is never ready.
     job.executables(&tree)?;
     build.commit("tree")
 }
 
 /// Moves the kept download, if it is there and whole.
-fn take(kept: Option<&Path>, to: &Path, sha256: &str) -> bool {
+fn take(kept: Option<&Path>, to: &Path, archive: &Archive) -> bool {
     let Some(kept) = kept else {
         return false;
     };
-    let whole = download::sha256_of(kept).is_ok_and(|found| found == sha256);
+    let whole = fs::metadata(kept).is_ok_and(|meta| meta.len() == archive.size)
+        && download::sha256_of(kept).is_ok_and(|found| found == archive.sha256);
     let moved = whole && (fs::rename(kept, to).is_ok() || fs::copy(kept, to).is_ok());
     match fs::remove_file(kept) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => false,

@@ -9,6 +9,7 @@ mod cargo;
 mod command;
 pub mod download;
 mod error;
+mod format;
 mod http;
 mod links;
 mod pip;
@@ -279,40 +280,29 @@ impl Toolchain {
     ) -> Result<Installed, ToolchainError> {
         let run = Run { events, cancel };
         let mut job = self.job(name)?;
-        if let Some(why) = job.outdated() {
+        let outdated = job.outdated();
+        if let Some(why) = outdated.clone() {
             if self.locking == Locking::Refuse && job.of().needs_lock() {
                 let tool = name.to_owned();
                 return Err(ToolchainError::Unlocked { tool, why });
             }
-            let row = self.relock(name, events, cancel).await?;
-            if job.of().needs_lock() {
-                let version = row.version.as_deref().unwrap_or_default();
-                events.notice(format!("Locked {name} {version} in devenv.lock: {why}"));
-            }
-            job.row = Some(row);
+            job.row = Some(job.of().resolve(&job, &run).await?);
         }
         let changed = !matches!(check(&job).await?, ToolStatus::Ready(_));
         if changed {
             job.of().install(&job, &run).await?;
         }
-        self.link(cancel).await?;
-        match check(&job).await? {
-            ToolStatus::Ready(ready) => Ok(Installed { ready, changed }),
-            ToolStatus::Missing { why } => Err(ToolchainError::NotReady {
-                tool: name.to_owned(),
-                why,
-            }),
-            ToolStatus::WrongVersion {
-                found,
-                wanted,
-                path,
-            } => Err(ToolchainError::WrongVersion {
-                tool: name.to_owned(),
-                found,
-                wanted,
-                path,
-            }),
+        let ready = ready(&job).await?;
+        // Only now: a row of what cannot be used would refuse what comes in its place.
+        if let (Some(why), Some(row)) = (outdated, &job.row) {
+            self.pin(name, row).await?;
+            if job.of().needs_lock() {
+                let version = row.version.as_deref().unwrap_or_default();
+                events.notice(format!("Locked {name} {version} in devenv.lock: {why}"));
+            }
         }
+        self.link(cancel).await?;
+        Ok(Installed { ready, changed })
     }
 
     /// The rows that are missing, out of date, or of tools that are no more. No network.
@@ -345,12 +335,15 @@ impl Toolchain {
     ) -> Result<ToolRow, ToolchainError> {
         let job = self.job(name)?;
         let row = job.of().resolve(&job, &Run { events, cancel }).await?;
-        let (key, new) = (name.to_owned(), row.clone());
-        self.update(move |lock| {
-            lock.tools.insert(key, new);
-        })
-        .await?;
+        self.pin(name, &row).await?;
         Ok(row)
+    }
+
+    /// Writes the tool's row.
+    async fn pin(&self, name: &str, row: &ToolRow) -> Result<(), ToolchainError> {
+        let (name, row) = (name.to_owned(), row.clone());
+        self.update(move |lock| drop(lock.tools.insert(name, row)))
+            .await
     }
 
     /// Removes the rows of tools that are no more.
@@ -435,6 +428,25 @@ async fn check(job: &Job) -> Result<ToolStatus, ToolchainError> {
         return Ok(job.missing(why));
     }
     job.of().check(job).await
+}
+
+/// The tool after its install.
+async fn ready(job: &Job) -> Result<Ready, ToolchainError> {
+    let tool = job.name.clone();
+    match check(job).await? {
+        ToolStatus::Ready(ready) => Ok(ready),
+        ToolStatus::Missing { why } => Err(ToolchainError::NotReady { tool, why }),
+        ToolStatus::WrongVersion {
+            found,
+            wanted,
+            path,
+        } => Err(ToolchainError::WrongVersion {
+            tool,
+            found,
+            wanted,
+            path,
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,11 @@ fn server() -> Server {
     let server = Server::start();
     for platform in ["linux-amd64", "linux-aarch64", "darwin-aarch64"] {
         let path = format!("greet-1.0-{platform}.tar.gz");
-        server.put(&path, Reply::File(platform.as_bytes().to_vec()));
+        // As a gzip begins: more is not looked at before it is unpacked.
+        server.put(
+            &path,
+            Reply::File([b"\x1f\x8b", platform.as_bytes()].concat()),
+        );
     }
     server
 }
@@ -59,18 +63,18 @@ fn pins_every_platform_the_same_from_everywhere() {
 
         [tool.greet.platform.linux-aarch64]
         url = "[URL]/greet-1.0-linux-aarch64.tar.gz"
-        size = 13
-        sha256 = "3515a2650f41bd9d92452612f93c911e6b6302bc895e6a0acbe23a751898d3ae"
+        size = 15
+        sha256 = "a4b43a6d958bc8e9411119534fd194746c8e42565e4ca887096f2033b4041f94"
 
         [tool.greet.platform.linux-x86_64]
         url = "[URL]/greet-1.0-linux-amd64.tar.gz"
-        size = 11
-        sha256 = "abb35c616421af72198ad7c2aeeef38516f08f6a7afb2a728cf0068a8a712ddc"
+        size = 13
+        sha256 = "eb37f02292720ad2594a789872fa7bde20427492008c3b1b368c8b480e9aebef"
 
         [tool.greet.platform.macos-aarch64]
         url = "[URL]/greet-1.0-darwin-aarch64.tar.gz"
-        size = 14
-        sha256 = "bd08586b55b56bde877d27e28907e9bdcb450e685bfcc324535576358f1176c8"
+        size = 16
+        sha256 = "fe476e847e72cd8d78e85c2aa3bf0227b26f2d91430ecf0b7e9b78a2c0b46651"
     "##]]
     .assert_eq(&text);
 }

@@ -117,6 +117,82 @@ fn archives_that_leave_their_folder_are_refused() {
 }
 
 #[test]
+fn a_page_in_the_place_of_an_archive_or_a_program_is_neither_locked_nor_installed() {
+    let page = b"<!DOCTYPE html><html><title>Not found</title></html>".to_vec();
+    for (path, words) in [
+        (
+            "greet-{version}.tar.gz",
+            "it is not an archive, but looks like an HTML page",
+        ),
+        (
+            "greet-{version}",
+            "it is neither an archive nor a program, but looks like an HTML page",
+        ),
+    ] {
+        let server = Server::start();
+        let (project, home) = (greet(&server), Home::new());
+        let config = project.read("devenv.toml");
+        let config = config.replace("greet-{version}.tar.gz", path);
+        project.write("devenv.toml", &config);
+        server.put(&path.replace("{version}", "1.0"), Reply::File(page.clone()));
+        for command in ["lock", "install"] {
+            let stderr = home.fails(&project, 1, &[command]);
+            assert!(stderr.contains(words), "{stderr}");
+            assert!(stderr.contains("help: open `url`"), "{stderr}");
+            assert!(!project.join("devenv.lock").exists(), "{command}");
+            assert_eq!(home.entries(), [""; 0]);
+        }
+    }
+}
+
+#[test]
+fn an_archive_that_failed_is_not_locked_and_a_repaired_one_installs() {
+    let good = archive("greet", "echo hello");
+    let cut = good[..good.len() / 2].to_vec();
+    let escaping = raw_tar(EntryType::Regular, "../evil", "");
+    for bad in [cut, escaping, archive("other", "echo hello")] {
+        let server = Server::start();
+        let (project, home) = (greet(&server), Home::new());
+        server.put("greet-1.0.tar.gz", Reply::File(bad));
+        let stderr = home.fails(&project, 1, &["install"]);
+        assert!(stderr.contains("help: "), "{stderr}");
+        assert!(!stderr.contains("Locked"), "{stderr}");
+        assert!(!project.join("devenv.lock").exists(), "{stderr}");
+
+        server.put("greet-1.0.tar.gz", Reply::File(good.clone()));
+        let ran = home.ok(&project, &["install"]);
+        assert!(ran.stderr.contains("Locked greet 1.0"), "{}", ran.stderr);
+        assert!(project.read("devenv.lock").contains("[tool"));
+    }
+}
+
+#[test]
+fn a_wrong_size_in_the_lock_is_refused() {
+    let server = Server::start();
+    let (project, home) = (greet(&server), Home::new());
+    let bytes = archive("greet", "echo hello");
+    let size = bytes.len();
+    server.put("greet-1.0.tar.gz", Reply::File(bytes));
+    home.ok(&project, &["lock"]);
+    let lock = project.read("devenv.lock");
+    let right = format!("size = {size}");
+    assert!(lock.contains(&right), "{lock}");
+    // Both ways: what the lock has kept on this machine, and a download.
+    for wrong in [size + 1, size - 1] {
+        let wrong = format!("size = {wrong}");
+        project.write("devenv.lock", &lock.replace(&right, &wrong));
+        let stderr = home.fails(&project, 1, &["install"]);
+        assert!(stderr.contains("the file has the wrong size"), "{stderr}");
+        let found = format!("found    {size} bytes");
+        assert!(stderr.contains(&found), "{stderr}");
+        assert!(stderr.contains("run `devenv lock greet`"), "{stderr}");
+        assert_eq!(home.entries(), [""; 0]);
+    }
+    home.ok(&project, &["lock", "greet"]);
+    home.ok(&project, &["install"]);
+}
+
+#[test]
 fn two_installs_at_once_download_once() {
     let server = Server::start();
     let project = greet(&server);
