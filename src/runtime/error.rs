@@ -26,6 +26,15 @@ pub enum RuntimeError {
         action: String,
         cause: String,
     },
+    #[error(
+        "the container engine at `{endpoint}` takes connections, but gave no answer within {seconds}s"
+    )]
+    Silent {
+        endpoint: String,
+        /// What named it: `DOCKER_HOST`, a context.
+        origin: String,
+        seconds: u64,
+    },
     #[error("the engine did not {action} within {seconds}s")]
     Slow { action: String, seconds: u64 },
     #[error("the engine could not {action}")]
@@ -100,6 +109,10 @@ impl Explain for RuntimeError {
                 .note(cause.clone())
                 .class(FaultClass::Environment)
                 .help("start the engine and run the command again: it goes on where this run stopped"),
+            RuntimeError::Silent { origin, .. } => fault
+                .note(format!("named by {origin}"))
+                .class(FaultClass::Environment)
+                .help("restart it (`sudo systemctl restart docker`, or Docker Desktop), then run the command again"),
             RuntimeError::Slow { .. } => fault
                 .class(FaultClass::Environment)
                 .help("see what keeps the engine busy (`docker info`, its log), then run the command again"),

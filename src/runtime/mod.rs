@@ -27,6 +27,9 @@ pub trait Runtime {
     /// Where published ports are reached from this machine.
     fn host(&self) -> &str;
 
+    /// Whether anything answers here, known soon: an error when it keeps silent.
+    async fn answers(&self) -> Result<(), RuntimeError>;
+
     /// Everything of this worktree, from one call.
     async fn list(&self) -> Result<Listing, RuntimeError>;
 
@@ -112,6 +115,10 @@ macro_rules! pass {
 impl Runtime for AnyRuntime {
     fn host(&self) -> &str {
         pass!(self, runtime => runtime.host())
+    }
+
+    async fn answers(&self) -> Result<(), RuntimeError> {
+        pass!(self, runtime => runtime.answers().await)
     }
 
     async fn list(&self) -> Result<Listing, RuntimeError> {

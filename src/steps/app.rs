@@ -30,7 +30,8 @@ async fn image(cx: &Cx<'_>, app: &App) -> Result<String, Fault> {
     let tag = image_tag(&cx.steps.identity, &cx.id().name);
     let image = cx
         .steps
-        .images()?
+        .images()
+        .await?
         .artifact(&cx.steps.root, build, &tag, &cx.events, &cx.cancel)
         .await
         .map_err(|error| error.explain())?;

@@ -87,7 +87,8 @@ async fn decide_image(cx: &Cx<'_>, build: &Dockerfile) -> Result<Verdict, Fault>
     };
     let present = cx
         .steps
-        .images()?
+        .images()
+        .await?
         .inspect(&output.digest)
         .await
         .map_err(|error| error.explain())?;
@@ -122,7 +123,8 @@ async fn build_image(cx: &Cx<'_>, build: &Dockerfile) -> Result<Acted, Fault> {
     };
     let image = cx
         .steps
-        .images()?
+        .images()
+        .await?
         .dockerfile(&cx.steps.root, build, wanted, &cx.events, &cx.cancel)
         .await
         .map_err(|error| error.explain())?;

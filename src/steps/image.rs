@@ -18,7 +18,7 @@ use crate::{
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
     let wanted = Wanted::of(cx).await?;
     let inputs = wanted.inputs(cx).await?;
-    let present = cx.steps.images()?.inspect(&wanted.reference).await;
+    let present = cx.steps.images().await?.inspect(&wanted.reference).await;
     let Some(image) = present.map_err(|error| error.explain())? else {
         return Ok(Verdict::act(
             wanted.action(),
@@ -54,7 +54,8 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     };
     let image = cx
         .steps
-        .images()?
+        .images()
+        .await?
         .obtain(want, &cx.events, &cx.cancel)
         .await;
     let image = image.map_err(|error| error.explain())?;

@@ -174,11 +174,12 @@ impl Steps {
             .map_err(Fault::clone)
     }
 
-    pub fn images(&self) -> Result<&Images, Fault> {
-        self.engine
-            .as_ref()
-            .map(|engine| &engine.images)
-            .map_err(Fault::clone)
+    /// The engine's images, once it is known to answer.
+    pub async fn images(&self) -> Result<&Images, Fault> {
+        let engine = self.engine.as_ref().map_err(Fault::clone)?;
+        let answers = engine.runtime.answers().await;
+        answers.map_err(|error| error.explain())?;
+        Ok(&engine.images)
     }
 
     /// What the runtime knows of this worktree.

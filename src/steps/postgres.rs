@@ -222,7 +222,7 @@ async fn check_entrypoint(cx: &Cx<'_>, postgres: &Postgres, image: &str) -> Resu
 }
 
 async fn has_entrypoint(cx: &Cx<'_>, image: &str) -> Result<bool, Fault> {
-    let image = cx.steps.images()?.inspect(image).await;
+    let image = cx.steps.images().await?.inspect(image).await;
     let image = image.map_err(|error| error.explain())?;
     let entrypoint = image
         .as_ref()

@@ -316,7 +316,7 @@ async fn the_engine_says_what_it_is() {
         root: "/p".into(),
     };
     let docker = docker::Docker::connect(&Endpoint::find().unwrap(), identity).unwrap();
-    docker.ping().await.unwrap();
+    docker.answers().await.unwrap();
     let info = docker.info().await.unwrap();
     assert!(info.name.ends_with("Engine"), "{info:?}");
     assert!(!info.version.is_empty() && !info.storage.is_empty() && !info.api.is_empty());

@@ -31,7 +31,15 @@ pub async fn run(cx: &Context, _args: Args) -> Result<ExitCode, Fault> {
         Ok(config) => (Some(config), Vec::new()),
         Err(fault) => (None, Finding::of_file("file", &fault)),
     };
-    findings.extend(engine(cx, &root).await);
+    // All at once: each waits for an engine that does not answer.
+    let ports = async {
+        match &config {
+            Some(config) => ports::check(cx, config).await,
+            None => Vec::new(),
+        }
+    };
+    let (engine, ports, left_over) = tokio::join!(engine(cx, &root), ports, left_over::findings());
+    findings.extend(engine);
     let (lock, broken) = match cx.lock() {
         Ok(lock) => (lock, Vec::new()),
         Err(fault) => (Lock::default(), Finding::of_file("lock", &fault)),
@@ -42,12 +50,12 @@ pub async fn run(cx: &Context, _args: Args) -> Result<ExitCode, Fault> {
         if broken.is_empty() {
             findings.push(outdated(&toolchain));
         }
-        findings.extend(ports::check(cx, config).await);
     }
+    findings.extend(ports);
     findings.extend(broken);
     findings.extend(disk(&root));
     findings.push(git(&root).await);
-    findings.extend(left_over::findings().await);
+    findings.extend(left_over);
     let classes: Vec<_> = findings.iter().filter_map(|f| f.class).collect();
     let class = match classes.contains(&FaultClass::Usage) {
         true => Some(FaultClass::Usage),

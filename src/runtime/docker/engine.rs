@@ -13,12 +13,17 @@ use bollard::{
     },
 };
 
+use tokio::sync::OnceCell;
+
 use crate::{
     runtime::RuntimeError,
     sys::docker_host::{Address, Endpoint},
 };
 
-/// How long the engine may take to begin its answer.
+/// How long the engine may take to say that it is there: the first thing it is asked, and what also a busy one answers at once.
+const FIRST: Duration = Duration::from_secs(10);
+
+/// How long the engine may take to begin any other answer.
 const ANSWER: Duration = Duration::from_secs(120);
 
 /// For answers that begin when something happens: a container's exit, the next line of a log.
@@ -31,6 +36,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Engine {
     client: bollard::Docker,
     endpoint: Endpoint,
+    /// Whether it has said in time that it is there; asked once.
+    answers: OnceCell<bool>,
 }
 
 /// What `doctor` shows.
@@ -64,6 +71,7 @@ impl Engine {
         Ok(Self {
             client,
             endpoint: endpoint.clone(),
+            answers: OnceCell::new(),
         })
     }
 
@@ -139,12 +147,25 @@ impl Engine {
         }
     }
 
-    pub async fn ping(&self) -> Result<(), RuntimeError> {
-        let ping = self.client.ping().await;
-        ping.map(drop).map_err(|error| self.fail("answer", error))
+    /// Fails soon on an engine that takes connections and never answers. Any other failure is told by the request that follows.
+    pub async fn answers(&self) -> Result<(), RuntimeError> {
+        let ask = || async {
+            tokio::time::timeout(FIRST, self.client.ping())
+                .await
+                .is_ok()
+        };
+        match self.answers.get_or_init(ask).await {
+            true => Ok(()),
+            false => Err(RuntimeError::Silent {
+                endpoint: self.endpoint.address.to_string(),
+                origin: self.endpoint.origin.to_string(),
+                seconds: FIRST.as_secs(),
+            }),
+        }
     }
 
     pub async fn info(&self) -> Result<EngineInfo, RuntimeError> {
+        self.answers().await?;
         let action = "say what it is";
         let (version, info) = tokio::try_join!(self.client.version(), self.client.info())
             .map_err(|error| self.fail(action, error))?;
@@ -167,6 +188,7 @@ impl Engine {
         &self,
         filters: &HashMap<String, Vec<String>>,
     ) -> Result<Vec<ContainerSummary>, RuntimeError> {
+        self.answers().await?;
         let options = ListContainersOptionsBuilder::default()
             .all(true)
             .filters(filters)

@@ -36,6 +36,7 @@ impl Docker {
             command: exec.argv.first().cloned().unwrap_or_default(),
             cause: words.trim().to_owned(),
         };
+        self.engine().answers().await?;
         let id = self.create_exec(step, &exec, &stdio).await?;
         let instead = match self.talk(&id, &mut stdio).await {
             Ok(instead) => instead,

@@ -24,6 +24,7 @@ pub struct Holding {
 /// What each worktree has, of all that use this engine.
 pub async fn holdings(endpoint: &Endpoint) -> Result<Vec<Holding>, RuntimeError> {
     let engine = Engine::new(endpoint)?;
+    engine.answers().await?;
     let filters = HashMap::from([("label".to_owned(), vec![ROOT.to_owned()])]);
     let options = ListVolumesOptionsBuilder::default()
         .filters(&filters)

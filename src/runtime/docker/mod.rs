@@ -84,11 +84,6 @@ impl Docker {
         self.engine().info().await
     }
 
-    /// One round trip: does the engine answer?
-    pub async fn ping(&self) -> Result<(), RuntimeError> {
-        self.engine().ping().await
-    }
-
     /// The connection, for what asks the same engine about images.
     pub fn client(&self) -> bollard::Docker {
         self.engine().client().clone()
@@ -129,6 +124,10 @@ impl Runtime for Docker {
 
     fn host(&self) -> &str {
         self.engine().host()
+    }
+
+    async fn answers(&self) -> Result<(), RuntimeError> {
+        self.engine().answers().await
     }
 
     async fn list(&self) -> Result<Listing, RuntimeError> {
@@ -191,6 +190,7 @@ impl Runtime for Docker {
     }
 
     async fn environment(&self, step: &StepId) -> Result<BTreeMap<String, String>, RuntimeError> {
+        self.engine().answers().await?;
         let container = self.engine().inspect(&self.container_name(step)).await;
         let container =
             container.map_err(|error| self.engine().fail("inspect a container", error))?;

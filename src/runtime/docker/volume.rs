@@ -71,6 +71,7 @@ impl Docker {
         let options = ListVolumesOptionsBuilder::default()
             .filters(&filters)
             .build();
+        self.engine().answers().await?;
         let volumes = self.engine().client().list_volumes(Some(options)).await;
         let volumes = volumes.map_err(|error| self.engine().fail("list volumes", error))?;
         Ok(volumes.volumes.unwrap_or_default())
