@@ -6,8 +6,8 @@ use clap::ValueEnum;
 
 use super::context::Context;
 use crate::{
-    event::Fault,
-    toolchain::{ToolStatus, Toolchain},
+    event::{Explain, Fault},
+    toolchain::{ToolStatus, Toolchain, bring_version},
 };
 
 /// Print the environment with the project's tools first on PATH.
@@ -45,20 +45,25 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tools that are not ready are no failure here: the user may want another one. Returns their names.
-pub async fn warn(toolchain: &Toolchain) -> Vec<&str> {
-    let mut missing = Vec::new();
+/// Tools that are not ready are no failure here: the user may want another one. Returns the name of each, and what to do.
+pub async fn warn(toolchain: &Toolchain) -> BTreeMap<&str, String> {
+    let mut missing = BTreeMap::new();
     for name in toolchain.names() {
-        let why = match toolchain.status(name).await {
+        let (why, help) = match toolchain.status(name).await {
             Ok(ToolStatus::Ready(_)) => continue,
-            Ok(ToolStatus::Missing { why }) => why,
-            Ok(ToolStatus::WrongVersion { found, wanted, .. }) => {
-                format!("version {found} found, wanted `{wanted}`")
+            Ok(ToolStatus::Missing { why, help }) => (why, help),
+            Ok(ToolStatus::WrongVersion { found, wanted, .. }) => (
+                format!("version {found} found, wanted `{wanted}`"),
+                bring_version(&wanted),
+            ),
+            Err(error) => {
+                let help = error.explain().help;
+                let help = help.unwrap_or_else(|| "see `devenv doctor`".into());
+                (error.to_string(), help)
             }
-            Err(error) => error.to_string(),
         };
-        anstream::eprintln!("warning: tool `{name}` is not ready: {why}; run `devenv install`");
-        missing.push(name);
+        anstream::eprintln!("warning: tool `{name}` is not ready: {why}; {help}");
+        missing.insert(name, help);
     }
     missing
 }

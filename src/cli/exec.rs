@@ -70,11 +70,12 @@ async fn on_host(cx: &Context, command: Vec<String>) -> Result<ExitCode, Fault> 
     let fault = Fault::new(format!("cannot run `{name}`"))
         .class(FaultClass::Environment)
         .note(error.to_string());
-    Err(fault.help(match missing.as_slice() {
-        [] => "it is neither one of the project's tools nor on PATH",
-        missing if missing.contains(&name) => {
-            "it is one of the project's tools, and not installed yet: run `devenv install`"
+    Err(fault.help(match missing.get(name) {
+        Some(help) => format!("it is one of the project's tools, and not installed yet: {help}"),
+        None if missing.is_empty() => "it is neither one of the project's tools nor on PATH".into(),
+        None => {
+            "it is not on PATH; when one of the project's tools brings it, run `devenv install`"
+                .into()
         }
-        _ => "it is not on PATH; when one of the project's tools brings it, run `devenv install`",
     }))
 }

@@ -73,7 +73,7 @@ async fn install(
             let step = StepId::new(StepKind::Toolchain, name);
             return toolchain.install(name, &events.of(&step), cancel).await;
         }
-        ToolStatus::Missing { why } => why,
+        ToolStatus::Missing { why, .. } => why,
         ToolStatus::WrongVersion { found, wanted, .. } => {
             format!("version {found} found, wanted `{wanted}`")
         }

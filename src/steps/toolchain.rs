@@ -16,7 +16,7 @@ pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
         .map_err(|error| error.explain())?;
     Ok(match status {
         ToolStatus::Ready(ready) => Verdict::Keep(output(ready.digest)),
-        ToolStatus::Missing { why } => {
+        ToolStatus::Missing { why, .. } => {
             Verdict::act(Action::Install, vec![Reason::Pending { what: why }])
         }
         ToolStatus::WrongVersion {

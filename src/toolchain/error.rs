@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::{archive::ArchiveError, download::DownloadError};
+use super::{archive::ArchiveError, download::DownloadError, system};
 use crate::{
     config::KeyPath,
     event::{Explain, Fault, FaultClass},
@@ -221,12 +221,8 @@ impl ToolchainError {
     fn help(&self) -> Option<String> {
         let text = match self {
             ToolchainError::Unlocked { .. } => "run `devenv lock` and commit devenv.lock".into(),
-            ToolchainError::NotFound { tool, command } => format!(
-                "install `{command}`, or let devenv do it: `from = \"http\"`, `\"cargo\"`, `\"pip\"` or `\"apt\"` in [toolchain.{tool}]"
-            ),
-            ToolchainError::WrongVersion { wanted, .. } => {
-                format!("install a version in `{wanted}`, or put it first on PATH")
-            }
+            ToolchainError::NotFound { tool, command } => system::bring(tool, command),
+            ToolchainError::WrongVersion { wanted, .. } => system::bring_version(wanted),
             ToolchainError::ReadVersion { .. } => {
                 "set `version_args` to what makes it print its version".into()
             }

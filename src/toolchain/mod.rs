@@ -38,6 +38,7 @@ use crate::{
 
 pub use error::ToolchainError;
 use links::Links;
+pub use system::bring_version;
 
 /// The tools of one project.
 pub struct Toolchain {
@@ -63,9 +64,10 @@ pub enum Locking {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToolStatus {
     Ready(Ready),
-    /// Not there, or not as wanted; `why` is shown to the user.
+    /// Not there, or not as wanted; both are shown to the user.
     Missing {
         why: String,
+        help: String,
     },
     /// `system`: found, but no version on PATH is in the range.
     WrongVersion {
@@ -191,7 +193,10 @@ impl Job {
     }
 
     fn missing(&self, why: impl Into<String>) -> ToolStatus {
-        ToolStatus::Missing { why: why.into() }
+        ToolStatus::Missing {
+            why: why.into(),
+            help: "run `devenv install`".into(),
+        }
     }
 }
 
@@ -435,7 +440,7 @@ async fn ready(job: &Job) -> Result<Ready, ToolchainError> {
     let tool = job.name.clone();
     match check(job).await? {
         ToolStatus::Ready(ready) => Ok(ready),
-        ToolStatus::Missing { why } => Err(ToolchainError::NotReady { tool, why }),
+        ToolStatus::Missing { why, .. } => Err(ToolchainError::NotReady { tool, why }),
         ToolStatus::WrongVersion {
             found,
             wanted,

@@ -67,6 +67,18 @@ impl Source for System {
     }
 }
 
+/// What to do about a program that is not there: `devenv install` cannot bring it.
+pub fn bring(tool: &str, command: &str) -> String {
+    format!(
+        "install `{command}` with this system's package manager, or let devenv do it: `from = \"http\"`, `\"cargo\"`, `\"pip\"` or `\"apt\"` in [toolchain.{tool}]"
+    )
+}
+
+/// What to do about one of another version.
+pub fn bring_version(wanted: &str) -> String {
+    format!("install a version in `{wanted}`, or put it first on PATH")
+}
+
 /// The first on PATH that is in the range; when none is, the first on PATH.
 async fn check(job: &Job) -> Result<ToolStatus, ToolchainError> {
     let wanted = job.tool.version.as_deref().unwrap_or("*");
@@ -94,7 +106,10 @@ async fn check(job: &Job) -> Result<ToolStatus, ToolchainError> {
             path,
         });
     }
-    Ok(wrong.unwrap_or_else(|| job.missing(format!("`{}` is not on PATH", job.command()))))
+    Ok(wrong.unwrap_or_else(|| ToolStatus::Missing {
+        why: format!("`{}` is not on PATH", job.command()),
+        help: bring(&job.name, job.command()),
+    }))
 }
 
 /// The version the program prints, or printed when it was last asked and nothing has changed since.

@@ -108,11 +108,9 @@ async fn tool(toolchain: &Toolchain, name: &str) -> Finding {
             let version = ready.version.unwrap_or_default();
             Finding::ok("tool", format!("{name} {version}").trim_end().to_owned())
         }
-        Ok(ToolStatus::Missing { why }) => Finding::problem(
-            "tool",
-            format!("{name}: {why}"),
-            Some("run `devenv install`".into()),
-        ),
+        Ok(ToolStatus::Missing { why, help }) => {
+            Finding::problem("tool", format!("{name}: {why}"), Some(help))
+        }
         Ok(ToolStatus::WrongVersion {
             found,
             wanted,
