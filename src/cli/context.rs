@@ -78,19 +78,20 @@ impl Context {
                 .class(FaultClass::Usage)
                 .note(error.to_string())
         })?;
-        start
+        // Also what is no file: a folder or a broken link of the name must not let a parent's file be taken.
+        let found = start
             .ancestors()
-            .find(|dir| dir.join(config::FILE).is_file())
-            .map(Path::to_path_buf)
-            .ok_or_else(|| {
-                Fault::new(format!(
-                    "no `{}` in `{}` or any folder above it",
-                    config::FILE,
-                    start.display()
-                ))
-                .class(FaultClass::Usage)
-                .help("run devenv inside a project, or name its folder with `-C DIR`")
-            })
+            .find(|dir| dir.join(config::FILE).symlink_metadata().is_ok());
+        match found {
+            Some(dir) => is_file(dir),
+            None => Err(Fault::new(format!(
+                "no `{}` in `{}` or any folder above it",
+                config::FILE,
+                start.display()
+            ))
+            .class(FaultClass::Usage)
+            .help("run devenv inside a project, or name its folder with `-C DIR`")),
+        }
     }
 
     /// The checked file. The fault counts its errors and brings each.
@@ -288,4 +289,23 @@ impl Context {
             self.print(&failure::line(&fault, self.answer.get()));
         }
     }
+}
+
+/// The folder, if what is called devenv.toml in it is a file or a link to one.
+fn is_file(dir: &Path) -> Result<PathBuf, Fault> {
+    let path = dir.join(config::FILE);
+    let what = match path.metadata() {
+        Ok(meta) if meta.is_file() => return Ok(dir.to_path_buf()),
+        Ok(meta) if meta.is_dir() => "it is a folder".to_owned(),
+        Ok(_) => "it is neither a file nor a link to one".to_owned(),
+        Err(error) => match path.read_link() {
+            Ok(target) => format!("it is a link to `{}`: {error}", target.display()),
+            Err(_) => error.to_string(),
+        },
+    };
+    let fault = Fault::new(format!("cannot read `{}`", path.display()));
+    Err(fault
+        .class(FaultClass::Usage)
+        .note(what)
+        .help("make it a file, or remove it to use that of a folder above"))
 }

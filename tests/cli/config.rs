@@ -162,3 +162,40 @@ fn it_is_found_from_a_folder_below() {
         ran.all()
     );
 }
+
+#[test]
+fn what_is_called_devenv_toml_and_is_no_file_does_not_let_the_parents_be_taken() {
+    let project = Project::new(FILE);
+    let inner = project.join("inner");
+    fs::create_dir_all(inner.join("devenv.toml")).expect("a folder");
+    let ran = project.run(&["-C", "inner", "config"]);
+    expect![[r#"
+        error: cannot read `[ROOT]/inner/devenv.toml`
+         |
+         = note: it is a folder
+         = help: make it a file, or remove it to use that of a folder above
+    "#]]
+    .assert_eq(&ran.stderr);
+    assert_eq!(ran.code, 2);
+
+    fs::remove_dir(inner.join("devenv.toml")).expect("removed");
+    std::os::unix::fs::symlink("gone.toml", inner.join("devenv.toml")).expect("a link");
+    let ran = project.run(&["-C", "inner", "config"]);
+    expect![[r#"
+        error: cannot read `[ROOT]/inner/devenv.toml`
+         |
+         = note: it is a link to `gone.toml`: No such file or directory (os error 2)
+         = help: make it a file, or remove it to use that of a folder above
+    "#]]
+    .assert_eq(&ran.stderr);
+    assert_eq!(ran.code, 2);
+
+    // A link that leads to a file is one.
+    fs::write(inner.join("gone.toml"), "[project]\nname = \"inner\"\n").expect("written");
+    assert!(
+        project
+            .ok(&["-C", "inner", "config"])
+            .stdout
+            .contains("inner")
+    );
+}
