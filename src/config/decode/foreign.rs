@@ -124,6 +124,9 @@ pub(super) fn shape(at: &KeyPath, node: &Node<'_>) -> Option<String> {
     let runs = matches!(kind, "service" | "app");
     let help = match (key, rest, node.get_ref()) {
         ("command" | "entrypoint", [], DeValue::String(text)) if runs => return Some(words(text)),
+        ("debian", ["command" | "entrypoint"], DeValue::String(text)) if kind == "image" => {
+            return Some(words(text));
+        }
         ("ports", [], _) if runs => PORTS,
         ("ports", [_], DeValue::String(text)) if runs => return pair(text),
         ("volumes", [], _) if runs => VOLUMES,
