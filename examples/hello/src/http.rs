@@ -5,15 +5,15 @@ use std::time::Instant;
 use axum::{
     Json, Router,
     extract::{
-        DefaultBodyLimit, Path, Request, State,
+        DefaultBodyLimit, FromRequest, Path, Request, State,
         rejection::{JsonRejection, PathRejection},
     },
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use crate::{
@@ -40,6 +40,20 @@ pub fn router(greeter: Greeter) -> Router {
         .with_state(greeter)
 }
 
+/// JSON, also without a content type: this API knows nothing else.
+struct Body<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = JsonRejection;
+
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, JsonRejection> {
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().entry(CONTENT_TYPE).or_insert(json);
+        let Json(value) = Json::from_request(request, state).await?;
+        Ok(Self(value))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Birthday {
@@ -49,10 +63,10 @@ struct Birthday {
 async fn set_birthday(
     State(greeter): State<Greeter>,
     username: Result<Path<String>, PathRejection>,
-    body: Result<Json<Birthday>, JsonRejection>,
+    body: Result<Body<Birthday>, JsonRejection>,
 ) -> Result<StatusCode, Error> {
     let Path(username) = username?;
-    let Json(birthday) = body?;
+    let Body(birthday) = body?;
     greeter
         .set_birthday(&username, &birthday.date_of_birth)
         .await?;
