@@ -27,8 +27,10 @@ pub trait Runtime {
     /// Where published ports are reached from this machine.
     fn host(&self) -> &str;
 
-    /// Whether anything answers here, known soon: an error when it keeps silent.
-    async fn answers(&self) -> Result<(), RuntimeError>;
+    /// Whether anything answers here, known soon: an error when it keeps silent. What has no engine has none to wait for.
+    async fn answers(&self) -> Result<(), RuntimeError> {
+        Ok(())
+    }
 
     /// Everything of this worktree, from one call.
     async fn list(&self) -> Result<Listing, RuntimeError>;
