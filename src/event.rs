@@ -4,6 +4,7 @@
 
 mod fault;
 mod mask;
+mod room;
 mod spot;
 
 use std::{
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 pub use fault::{Explain, Fault, FaultClass, Site};
 use mask::Mask;
 pub use mask::percent_encode;
+use room::{Held, Room};
 pub use spot::Spot;
 
 use crate::{
@@ -30,6 +32,19 @@ pub struct Record {
     pub at_ms: u64,
     #[serde(flatten)]
     pub event: Event,
+    /// A line of output keeps its place until this is dropped.
+    #[serde(skip)]
+    held: Held,
+}
+
+impl Record {
+    pub fn new(at_ms: u64, event: Event) -> Self {
+        Self {
+            at_ms,
+            event,
+            held: Held::default(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -123,6 +138,7 @@ pub struct Events {
     sender: mpsc::UnboundedSender<Record>,
     started: Instant,
     mask: Mask,
+    room: Room,
     source: Arc<OnceLock<Arc<Source>>>,
 }
 
@@ -133,6 +149,7 @@ impl Events {
             sender,
             started: Instant::now(),
             mask: Mask::default(),
+            room: Room::default(),
             source: Arc::default(),
         };
         (events, receiver)
@@ -159,10 +176,11 @@ impl Events {
     }
 
     pub fn send(&self, event: Event) {
-        let record = Record {
-            at_ms: self.elapsed().as_millis() as u64,
-            event: self.mask_event(event),
-        };
+        let at_ms = self.elapsed().as_millis() as u64;
+        let mut record = Record::new(at_ms, self.mask_event(event));
+        if let Event::StepLog { line, .. } = &record.event {
+            record.held = self.room.take(line.len());
+        }
         // Nobody listens any more once the renderer has gone; the run goes on.
         let _ = self.sender.send(record);
     }
@@ -256,11 +274,23 @@ impl StepEvents {
         &self.step
     }
 
+    /// A line of its own; of those there are few.
     pub fn log(&self, line: impl Into<String>) {
         self.events.send(Event::StepLog {
             step: self.step.clone(),
             line: line.into(),
         });
+    }
+
+    /// A line of what a program prints, sent at once. Who awaits this before reading the next is as fast as those who show lines.
+    pub fn output(&self, line: &str) -> impl Future<Output = ()> + Send + use<> {
+        self.log(line);
+        self.room()
+    }
+
+    /// Returns once there is room for more lines.
+    pub fn room(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.events.room.clone().free()
     }
 
     /// What it is doing now, with no number.

@@ -138,7 +138,8 @@ pub fn timings(records: &[Record], plan: &Plan) -> Timings {
     Timings::of(records, &needs.collect())
 }
 
-/// Hands every record to the renderer and to the log, each at its own pace, until `closing`; then waits for both.
+/// Hands every record to the renderer and to the log, each at its own pace, until `closing`; then waits for both. Lines of
+/// output do not pile up here: who reads a program waits for room, see `event::room`.
 async fn fan_out(
     mut records: UnboundedReceiver<Record>,
     renderer: Renderer,
@@ -147,7 +148,7 @@ async fn fan_out(
 ) -> Vec<Record> {
     let (to_screen, screen) = unbounded_channel();
     let (to_disk, disk) = unbounded_channel();
-    // A terminal that is held with Ctrl-S, or a slow reader of a pipe, must not hold the run.
+    // A terminal that is held with Ctrl-S, or a slow reader of a pipe, holds a program that prints, not the run.
     let screen = spawn_blocking(move || Handle::current().block_on(renderer.run(screen)));
     let disk = spawn_blocking(move || write_log(log, disk));
     let mut kept = Vec::new();

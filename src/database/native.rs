@@ -189,6 +189,7 @@ impl Installation {
             .run(cancel, |line| {
                 output.push_str(line);
                 output.push('\n');
+                std::future::ready(())
             })
             .await?;
         if !finished.status.success() {

@@ -322,13 +322,14 @@ async fn bootstrap(
     let mut tail = Vec::new();
     let finished = spawn
         .run(cancel, |line| {
-            events.log(line);
+            let told = events.output(line);
             if let Some(stage) = stage(line) {
                 events.message(stage);
             }
             if tells(line) {
                 tail.push(line.to_owned());
             }
+            told
         })
         .await;
     clear(&work.0).await;

@@ -172,7 +172,10 @@ impl Images {
         let mut trace = Trace::new(events);
         while let Some(info) = unless(cancel, stream.next()).await? {
             match info {
-                Ok(info) => trace.apply(info),
+                Ok(info) => {
+                    trace.apply(info);
+                    unless(cancel, events.room()).await?;
+                }
                 Err(error) => {
                     let failure = trace.fail(cause(&error));
                     return Err(explain(dockerfile, &on_disk, failure));

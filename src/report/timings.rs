@@ -207,7 +207,7 @@ mod tests {
     }
 
     fn record(at_ms: u64, event: Event) -> Record {
-        Record { at_ms, event }
+        Record::new(at_ms, event)
     }
 
     fn acted(name: &str, begin: u64, end: u64) -> [Record; 2] {

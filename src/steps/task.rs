@@ -89,7 +89,7 @@ pub(super) async fn run_command(
         env: host_env(cx, env).await?,
         env_remove: cargo_run_variables(),
     };
-    let finished = spawn.run(&cx.cancel, |line| cx.events.log(line)).await;
+    let finished = spawn.run(&cx.cancel, |line| cx.events.output(line)).await;
     let finished = finished.map_err(|error| match error {
         ProcessError::Cancelled { .. } => super::cancelled(cx),
         ProcessError::Spawn { .. } => Fault::from_error(&error)

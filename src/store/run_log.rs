@@ -7,16 +7,27 @@ use std::{
 };
 
 use super::{Store, StoreError};
-use crate::event::Record;
+use crate::event::{Event, Record};
 
 /// How many runs are kept.
 const KEPT: usize = 20;
+
+/// How many bytes of a log are lines that steps print.
+const LINES_LIMIT: usize = 32 * 1024 * 1024;
 
 /// The log of the present run. Each record is written as it comes, so a killed run leaves what had happened until then.
 #[derive(Debug)]
 pub struct RunLog {
     path: PathBuf,
     file: File,
+    lines: Lines,
+}
+
+/// Whether lines that steps print are written still.
+#[derive(Debug)]
+enum Lines {
+    Written { bytes: usize },
+    LeftOut,
 }
 
 impl RunLog {
@@ -24,17 +35,46 @@ impl RunLog {
         &self.path
     }
 
+    /// Lines that steps print are left out once there are 32 MiB of them, after a notice that says so.
     pub fn write(&mut self, record: &Record) -> Result<(), StoreError> {
-        let mut line = serde_json::to_vec(record).expect("records are plain data");
-        line.push(b'\n');
-        // One write, so that a kill cuts between lines.
+        let line = json_line(record);
+        if !matches!(record.event, Event::StepLog { .. }) {
+            return self.append(&line);
+        }
+        let Lines::Written { bytes } = &mut self.lines else {
+            return Ok(());
+        };
+        *bytes += line.len();
+        if *bytes <= LINES_LIMIT {
+            return self.append(&line);
+        }
+        self.lines = Lines::LeftOut;
+        let message = format!(
+            "what steps print from here on is not in this log: it has {} MiB of it",
+            LINES_LIMIT >> 20
+        );
+        let notice = Event::Notice {
+            step: None,
+            message,
+        };
+        self.append(&json_line(&Record::new(record.at_ms, notice)))
+    }
+
+    /// One write, so that a kill cuts between lines.
+    fn append(&mut self, line: &[u8]) -> Result<(), StoreError> {
         self.file
-            .write_all(&line)
+            .write_all(line)
             .map_err(|source| StoreError::Write {
                 path: self.path.clone(),
                 source,
             })
     }
+}
+
+fn json_line(record: &Record) -> Vec<u8> {
+    let mut line = serde_json::to_vec(record).expect("records are plain data");
+    line.push(b'\n');
+    line
 }
 
 impl Store {
@@ -79,7 +119,10 @@ fn create(dir: &Path, command: &str) -> Result<RunLog, (PathBuf, io::Error)> {
         let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S.%3fZ");
         let path = dir.join(format!("{now}-{command}.jsonl"));
         match OpenOptions::new().append(true).create_new(true).open(&path) {
-            Ok(file) => return Ok(RunLog { path, file }),
+            Ok(file) => {
+                let lines = Lines::Written { bytes: 0 };
+                return Ok(RunLog { path, file, lines });
+            }
             // The next millisecond is free soon.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 std::thread::sleep(std::time::Duration::from_millis(1));
@@ -106,7 +149,7 @@ mod tests {
             step: None,
             message,
         };
-        Record { at_ms, event }
+        Record::new(at_ms, event)
     }
 
     #[test]
@@ -123,6 +166,28 @@ mod tests {
         }
         let name = log.path().file_name().expect("a name").to_string_lossy();
         assert!(name.ends_with("Z-migrate-new----x.jsonl"), "{name}");
+    }
+
+    #[test]
+    fn what_steps_print_has_a_limit_and_other_events_have_none() {
+        let (_dir, store) = store();
+        let mut log = store.start_run_log("up").expect("a log");
+        let line = |bytes: usize| {
+            let event = Event::StepLog {
+                step: "task.one".parse().expect("a step"),
+                line: "x".repeat(bytes),
+            };
+            Record::new(1, event)
+        };
+        for bytes in [5, LINES_LIMIT - 1000, 2000, 6] {
+            log.write(&line(bytes)).expect("written");
+        }
+        log.write(&record(2)).expect("written");
+        let text = fs::read_to_string(log.path()).expect("the log");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[2].contains("it has 32 MiB of it"), "{}", lines[2]);
+        assert!(lines[3].contains("\"at_ms\":2"), "{}", lines[3]);
     }
 
     #[test]

@@ -74,45 +74,34 @@ impl Spawn {
         }
     }
 
-    /// Runs it to its end, giving each line of both streams to `line`.
+    /// Runs it to its end, giving each line of both streams to `line`. No more is read until what that returned is done, so a
+    /// program that prints more than is taken is held by its full pipe.
     ///
     /// On cancel, its process group gets SIGTERM, after five seconds SIGKILL.
-    pub async fn run(
+    pub async fn run<F: Future<Output = ()>>(
         &self,
         cancel: &CancellationToken,
-        mut line: impl FnMut(&str),
+        mut line: impl FnMut(&str) -> F,
     ) -> Result<Finished, ProcessError> {
         let mut child = self.spawn()?;
         let group = Group::of(&child);
-        let mut out = lines(child.stdout.take());
-        let mut err = lines(child.stderr.take());
-        let mut tail = Vec::new();
-        let mut keep = |text: String| {
-            line(&text);
-            if tail.len() == TAIL {
-                tail.remove(0);
-            }
-            tail.push(text);
+        let mut streams = Streams {
+            out: lines(child.stdout.take()),
+            err: lines(child.stderr.take()),
         };
-        let (mut out_open, mut err_open) = (true, true);
-        while out_open || err_open {
-            tokio::select! {
-                text = out.next(), if out_open => match text {
-                    Some(text) => keep(text),
-                    None => out_open = false,
-                },
-                text = err.next(), if err_open => match text {
-                    Some(text) => keep(text),
-                    None => err_open = false,
-                },
-                () = cancel.cancelled() => {
-                    group.end(&mut child).await;
-                    return Err(ProcessError::Cancelled { command: self.display() });
+        let mut tail = Vec::new();
+        let finished = async {
+            while let Some(text) = streams.next().await {
+                line(&text).await;
+                if tail.len() == TAIL {
+                    tail.remove(0);
                 }
+                tail.push(text);
             }
-        }
+            child.wait().await
+        };
         let status = tokio::select! {
-            status = child.wait() => status.map_err(|source| self.error(source))?,
+            status = finished => status.map_err(|source| self.error(source))?,
             () = cancel.cancelled() => {
                 group.end(&mut child).await;
                 return Err(ProcessError::Cancelled { command: self.display() });
@@ -284,6 +273,29 @@ async fn read_all<R: AsyncRead + Unpin>(stream: Option<R>, into: &mut Vec<u8>) -
     Ok(())
 }
 
+/// Both streams of a child.
+struct Streams<O, E> {
+    out: Lines<O>,
+    err: Lines<E>,
+}
+
+impl<O: AsyncRead + Unpin, E: AsyncRead + Unpin> Streams<O, E> {
+    /// The next line of either; `None` once both have ended.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            let (out, err) = (self.out.is_open(), self.err.is_open());
+            let line = tokio::select! {
+                line = self.out.next(), if out => line,
+                line = self.err.next(), if err => line,
+                else => return None,
+            };
+            if line.is_some() {
+                return line;
+            }
+        }
+    }
+}
+
 struct Lines<R>(Option<tokio::io::Split<BufReader<R>>>);
 
 fn lines<R: AsyncRead + Unpin>(stream: Option<R>) -> Lines<R> {
@@ -291,9 +303,16 @@ fn lines<R: AsyncRead + Unpin>(stream: Option<R>) -> Lines<R> {
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
+    fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The next line, whatever its encoding; `None` at the end.
     async fn next(&mut self) -> Option<String> {
-        let bytes = self.0.as_mut()?.next_segment().await.ok()??;
+        let Ok(Some(bytes)) = self.0.as_mut()?.next_segment().await else {
+            self.0 = None;
+            return None;
+        };
         let text = String::from_utf8_lossy(&bytes);
         Some(text.trim_end_matches('\r').to_owned())
     }
@@ -347,6 +366,8 @@ pub fn is_alive(pid: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
     use super::*;
 
     #[tokio::test]
@@ -380,9 +401,27 @@ mod tests {
         let argument = format!("argument-of-{}", std::process::id());
         let never = CancellationToken::new();
         let spawn = Spawn::new(["sh", "-c", "echo up; sleep 1000", "sh", &argument]);
-        let finished = spawn.run(&never, |_| terminate_with_argument(OsStr::new(&argument)));
+        let finished = spawn.run(&never, |_| {
+            terminate_with_argument(OsStr::new(&argument));
+            ready(())
+        });
         let status = finished.await.expect("it was started").status;
         assert_eq!(ending(status), "signal 15");
         assert_eq!(ending(ExitStatus::from_raw(3 << 8)), "code 3");
+    }
+
+    #[tokio::test]
+    async fn one_whose_lines_nobody_takes_is_held_and_can_be_cancelled() {
+        let cancel = CancellationToken::new();
+        let mut taken = 0;
+        let spawn = Spawn::new(["yes"]);
+        let finished = spawn.run(&cancel, |_| {
+            taken += 1;
+            cancel.cancel();
+            pending()
+        });
+        let error = finished.await.expect_err("it was cancelled");
+        assert!(matches!(error, ProcessError::Cancelled { .. }), "{error}");
+        assert_eq!(taken, 1);
     }
 }

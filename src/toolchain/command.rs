@@ -28,7 +28,7 @@ impl Job {
 
     /// Runs it to its end; failing is an error that has the last lines of its output.
     pub async fn run(&self, spawn: &Spawn, run: &Run<'_>) -> Result<(), ToolchainError> {
-        let line = |line: &str| run.events.log(line);
+        let line = |line: &str| run.events.output(line);
         let finished = spawn
             .run(run.cancel, line)
             .await

@@ -146,3 +146,35 @@ fn up_leaves_tasks_alone() {
     project.ok(&["up"]);
     assert!(!project.join("ran.txt").exists());
 }
+
+/// The task itself looks at what its parent, devenv, has needed at most.
+#[test]
+fn one_that_prints_without_end_costs_neither_memory_nor_disk() {
+    let project = project(
+        "run = \"yes line-$(printf %0400d 7) | head -n 100000; grep VmHWM /proc/$PPID/status > peak.txt\"\n",
+    );
+    let run = project.ok(&["run", "one"]);
+    let shown = run.stderr.matches("line-0").count();
+    assert_eq!(shown, 100_000);
+    assert!(run.stderr.contains("1 step done"));
+
+    let peak = project.read("peak.txt");
+    let kilobytes: u64 = peak
+        .split_whitespace()
+        .nth(1)
+        .and_then(|number| number.parse().ok())
+        .expect("VmHWM: 12345 kB");
+    assert!(kilobytes < 80_000, "{peak}");
+
+    let runs = std::fs::read_dir(project.join(".devenv/runs")).expect("the logs");
+    let logs: Vec<_> = runs.map(|log| log.expect("a log").path()).collect();
+    let log = std::fs::read_to_string(&logs[0]).expect("the log");
+    assert!(log.len() < 33 << 20, "{}", log.len());
+    let last: Vec<_> = log.lines().rev().take(3).collect();
+    for (line, part) in last
+        .iter()
+        .zip(["run-finished", "step-finished", "not in this log"])
+    {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}

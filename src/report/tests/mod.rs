@@ -14,7 +14,7 @@ fn step(name: &str) -> StepId {
 }
 
 fn at(at_ms: u64, event: Event) -> Record {
-    Record { at_ms, event }
+    Record::new(at_ms, event)
 }
 
 fn started(names: &[&str]) -> Event {
