@@ -1,5 +1,7 @@
 //! Child processes: output line by line, the whole process group ended on cancel.
 
+mod lines;
+
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
@@ -12,10 +14,12 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     process::Child,
 };
 use tokio_util::sync::CancellationToken;
+
+use lines::Streams;
 
 /// How long a child may take to obey SIGTERM before its group is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -85,10 +89,7 @@ impl Spawn {
     ) -> Result<Finished, ProcessError> {
         let mut child = self.spawn()?;
         let group = Group::of(&child);
-        let mut streams = Streams {
-            out: lines(child.stdout.take()),
-            err: lines(child.stderr.take()),
-        };
+        let mut streams = Streams::new(child.stdout.take(), child.stderr.take());
         let mut tail = Vec::new();
         let finished = async {
             while let Some(text) = streams.next().await {
@@ -271,51 +272,6 @@ async fn read_all<R: AsyncRead + Unpin>(stream: Option<R>, into: &mut Vec<u8>) -
         stream.read_to_end(into).await?;
     }
     Ok(())
-}
-
-/// Both streams of a child.
-struct Streams<O, E> {
-    out: Lines<O>,
-    err: Lines<E>,
-}
-
-impl<O: AsyncRead + Unpin, E: AsyncRead + Unpin> Streams<O, E> {
-    /// The next line of either; `None` once both have ended.
-    async fn next(&mut self) -> Option<String> {
-        loop {
-            let (out, err) = (self.out.is_open(), self.err.is_open());
-            let line = tokio::select! {
-                line = self.out.next(), if out => line,
-                line = self.err.next(), if err => line,
-                else => return None,
-            };
-            if line.is_some() {
-                return line;
-            }
-        }
-    }
-}
-
-struct Lines<R>(Option<tokio::io::Split<BufReader<R>>>);
-
-fn lines<R: AsyncRead + Unpin>(stream: Option<R>) -> Lines<R> {
-    Lines(stream.map(|stream| BufReader::new(stream).split(b'\n')))
-}
-
-impl<R: AsyncRead + Unpin> Lines<R> {
-    fn is_open(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// The next line, whatever its encoding; `None` at the end.
-    async fn next(&mut self) -> Option<String> {
-        let Ok(Some(bytes)) = self.0.as_mut()?.next_segment().await else {
-            self.0 = None;
-            return None;
-        };
-        let text = String::from_utf8_lossy(&bytes);
-        Some(text.trim_end_matches('\r').to_owned())
-    }
 }
 
 /// The child's process group. Killed when dropped, unless the child has ended by itself.
