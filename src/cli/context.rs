@@ -209,6 +209,7 @@ impl Context {
             forced: Default::default(),
             writers: Default::default(),
             listing: Default::default(),
+            given: Default::default(),
         })
     }
 

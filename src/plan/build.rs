@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Digest, Inputs, Plan, Sources, Step, draft::Draft};
+use super::{Digest, Inputs, Plan, Sources, Step, draft::Draft, secrets};
 use crate::config::{
     App, Build, Config, Image, KeyPath, Migrate, Part, Postgres, Proto, Service, StepId, StepKind,
     Task, Template, Tool,
@@ -167,6 +167,9 @@ impl Builder<'_> {
         draft.set_aside(&["ready", "needs", "database", "user", "extensions"]);
         // A password written in the file must not be readable in a label.
         draft.hide_text("password", &postgres.password);
+        // Where it is had does not tell whether it is another one: a login does.
+        let sources = secrets::sources([&postgres.password], self.config);
+        draft.step.aside.0.extend(sources.0);
         self.add(draft);
     }
 
@@ -264,9 +267,9 @@ impl Builder<'_> {
             .collect()
     }
 
-    /// What references to other steps come to, as far as the file says: when it changes, whoever was given the old value is out of date.
-    fn facts<'t>(&self, templates: impl IntoIterator<Item = &'t Template>) -> Inputs {
-        let mut facts = Inputs::default();
+    /// What references come to, as far as the file says: when it changes, whoever was given the old value is out of date.
+    fn facts<'t>(&self, templates: impl IntoIterator<Item = &'t Template> + Clone) -> Inputs {
+        let mut facts = secrets::sources(templates.clone(), self.config);
         let parts = templates.into_iter().flat_map(|template| &template.parts);
         for part in parts {
             if let Part::Field { step, field } = part
@@ -370,6 +373,34 @@ mod tests {
         }
         // What changes nothing of the address does not replace the service.
         assert_eq!(definition("database = \"a\"\nport = 5555"), old);
+    }
+
+    #[test]
+    fn where_a_secret_is_had_is_part_of_the_definition_of_who_is_given_it() {
+        let web: StepId = "service.web".parse().expect("a step id");
+        let definition = |source: &str| {
+            let table = format!("password = \"${{secret.db}}\"\n[secret.db]\n{source}");
+            built(&table).steps[&web].definition.clone()
+        };
+        let old = definition("env = \"FIRST\"");
+        for (source, reason) in [
+            (
+                "env = \"SECOND\"",
+                "secret.db changed: `env FIRST` → `env SECOND`",
+            ),
+            (
+                "file = \"pw.txt\"",
+                "secret.db changed: `env FIRST` → `file pw.txt`",
+            ),
+            ("command = \"echo hunter2\"", "secret.db changed"),
+        ] {
+            let new = definition(source);
+            let reasons = new.changes_since(&old);
+            let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+            assert_eq!(reasons, [reason]);
+            let text = serde_json::to_string(&new).expect("serialises");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod fingerprint;
 mod graph;
 mod inputs;
 mod reason;
+mod secrets;
 mod sources;
 mod step;
 
@@ -15,5 +16,6 @@ pub use fingerprint::{FileCache, FingerprintError, fingerprint, fingerprint_file
 pub use graph::{CycleError, Graph};
 pub use inputs::{Digest, Input, Inputs};
 pub use reason::{Change, Reason, times};
+pub use secrets::secrets_used;
 pub use sources::{Sources, sources};
 pub use step::{Acted, Action, Decision, Output, Outputs, Plan, Step, Verdict};

@@ -173,11 +173,15 @@ impl Cx<'_> {
 
     async fn judge_service(&self, known: &Known, service: &Service) -> Result<Verdict, Fault> {
         let instance = self.instance().await?;
+        let found = judge(instance.as_ref(), known);
         let mut changed = match instance {
             Some(_) => self.changed_secrets(self.secrets_of(service)),
             None => Vec::new(),
         };
-        match judge(instance.as_ref(), known) {
+        if instance.is_some() && !matches!(found, Found::Differs(Action::Recreate, _)) {
+            changed.extend(self.secrets_changed_since_start(service).await?);
+        }
+        match found {
             found if !changed.is_empty() => {
                 if let Found::Differs(_, reasons) = found {
                     changed.extend(reasons);

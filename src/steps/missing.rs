@@ -10,7 +10,7 @@ use super::{Steps, container::templates, migrate, secrets};
 use crate::{
     config::{App, Build, Dockerfile, KeyPath, Mount, Service, StepId, StepKind, Template},
     event::{Explain, Fault, FaultClass},
-    plan::Outputs,
+    plan::{Outputs, secrets_used},
     runtime::RuntimeError,
     sys::process::Spawn,
 };
@@ -106,7 +106,7 @@ impl Steps {
     }
 
     fn secrets<'t>(&self, templates: impl IntoIterator<Item = &'t Template>) -> Vec<Fault> {
-        let names = secrets::used(templates, &self.config).into_iter();
+        let names = secrets_used(templates, &self.config).into_iter();
         names
             .filter_map(|name| secrets::absent(&name, &self.config, &self.root))
             .collect()

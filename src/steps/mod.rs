@@ -68,6 +68,8 @@ pub struct Steps {
     pub writers: std::sync::Mutex<BTreeMap<StepId, Writers>>,
     /// The runtime's listing, taken when the first step asks, and again after a step replaced what others may hang on.
     pub listing: Mutex<Option<Arc<Listing>>>,
+    /// What the commands of secrets have given in this run.
+    pub given: secrets::Given,
 }
 
 /// What runs things, and where its images are.
@@ -325,7 +327,7 @@ impl Cx<'_> {
         async move {
             tokio::select! {
                 // A command that asks a person may take for ever.
-                values = secrets::read(names, &steps.config, &steps.root, &steps.events) => values,
+                values = secrets::read(names, steps) => values,
                 () = self.cancel.cancelled() => Err(cancelled(self)),
             }
         }

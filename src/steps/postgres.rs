@@ -38,13 +38,7 @@ pub async fn target(steps: &Steps, id: &StepId, output: &Output) -> Result<Targe
         .postgres
         .get(&id.name)
         .expect("checked when the file was read: the database exists");
-    let secrets = secrets::read(
-        secrets::names([&postgres.password]),
-        &steps.config,
-        &steps.root,
-        &steps.events,
-    )
-    .await?;
+    let secrets = secrets::read(secrets::names([&postgres.password]), steps).await?;
     let outputs = Outputs::from([(id.clone(), output.clone())]);
     let viewpoint = Viewpoint::Host {
         host: steps.runtime()?.host(),
@@ -131,6 +125,7 @@ fn wanted(postgres: &Postgres, target: &Target) -> database::Wanted {
 
 pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Result<Acted, Fault> {
     let postgres = table(cx);
+    let secrets = cx.secrets([&postgres.password]).await?;
     let image = cx
         .output_of(&image_step(cx.config(), &postgres.image))
         .digest
@@ -142,7 +137,6 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Re
             None
         }
     };
-    let secrets = cx.observed_secrets(secrets::names([&postgres.password]));
     let spec = spec(cx, postgres, image, prepared.as_ref()).await?;
     let started = service::start(cx, &spec, decision).await?;
     cx.settle_ports(&ports::of_postgres(postgres), &started)?;

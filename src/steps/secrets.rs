@@ -1,21 +1,48 @@
 //! Reads `[secret.*]` values when a step uses them, and has them masked from then on. Sees whether one has changed since.
+//!
+//! To see that, no command is run: of one that gives the password of a database, the database's own step has run it before.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::Path,
+    sync::{Arc, Mutex},
 };
 
-use super::{Cx, Steps, container::templates};
+use tokio::sync::OnceCell;
+
+use super::{
+    Cx, Steps,
+    address::{self, Viewpoint},
+    container::templates,
+};
 use crate::{
     config::{
         self, Command, Config, KeyPath, Part, SecretSource, Service, StepId, StepKind, Template,
     },
-    event::{Events, Explain, Fault, FaultClass},
-    plan::Reason,
+    event::{Explain, Fault, FaultClass},
+    plan::{Reason, secrets_used},
     runtime::Runtime,
     sys::process::Spawn,
 };
+
+/// Name of a secret → its value.
+type Values = BTreeMap<String, String>;
+
+/// What the commands of secrets have given: each is run once, so that all steps of a run get the same value.
+#[derive(Default)]
+pub struct Given(Mutex<BTreeMap<String, Arc<OnceCell<String>>>>);
+
+impl Given {
+    fn cell(&self, name: &str) -> Arc<OnceCell<String>> {
+        let mut cells = self.0.lock().expect("no one panics while holding it");
+        cells.entry(name.to_owned()).or_default().clone()
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        self.cell(name).get().cloned()
+    }
+}
 
 /// Names of the secrets these templates hold.
 pub fn names<'t>(templates: impl IntoIterator<Item = &'t Template>) -> BTreeSet<String> {
@@ -24,29 +51,29 @@ pub fn names<'t>(templates: impl IntoIterator<Item = &'t Template>) -> BTreeSet<
 }
 
 /// The values of these secrets, by name.
-pub async fn read(
-    names: BTreeSet<String>,
-    config: &Config,
-    root: &Path,
-    events: &Events,
-) -> Result<BTreeMap<String, String>, Fault> {
-    let mut values = BTreeMap::new();
+pub async fn read(names: BTreeSet<String>, steps: &Steps) -> Result<Values, Fault> {
+    let mut values = Values::new();
     for name in names {
-        let value = read_one(&name, config, root).await?;
-        events.mask(&value);
+        let value = read_one(&name, steps).await?;
+        steps.events.mask(&value);
         values.insert(name, value);
     }
     Ok(values)
 }
 
-async fn read_one(name: &str, config: &Config, root: &Path) -> Result<String, Fault> {
+async fn read_one(name: &str, steps: &Steps) -> Result<String, Fault> {
+    let (config, root) = (&steps.config, &steps.root);
     let secret = config
         .secret
         .get(name)
         .expect("checked when the file was read: the secret exists");
     match (&secret.source, look(name, &secret.source, root)) {
         (_, Some(value)) => value,
-        (SecretSource::Command(command), None) => run(name, command, root).await,
+        (SecretSource::Command(command), None) => {
+            let cell = steps.given.cell(name);
+            let value = cell.get_or_try_init(|| run(name, command, root)).await?;
+            Ok(value.clone())
+        }
         (SecretSource::Env(_) | SecretSource::File(_), None) => {
             unreachable!("only a command has to be run")
         }
@@ -123,15 +150,15 @@ impl Steps {
                 StepKind::App => self.config.app.get(&id.name).map(|app| &app.service),
                 _ => None,
             };
-            let Some(service) =
-                service.filter(|service| !used(service.env.values(), &self.config).is_empty())
+            let Some(service) = service
+                .filter(|service| !secrets_used(service.env.values(), &self.config).is_empty())
             else {
                 continue;
             };
             let environment = runtime.environment(id).await.unwrap_or_default();
             for (name, template) in &service.env {
                 if let Some(value) = environment.get(name)
-                    && !used([template], &self.config).is_empty()
+                    && !secrets_used([template], &self.config).is_empty()
                 {
                     let secret = secret_part(template, value).unwrap_or(value);
                     self.events.mask(secret);
@@ -165,7 +192,7 @@ fn secret_part<'v>(template: &Template, value: &'v str) -> Option<&'v str> {
 }
 
 /// Values of these secrets, as far as a look tells them: a command is not run for that.
-fn observed(names: BTreeSet<String>, config: &Config, root: &Path) -> BTreeMap<String, String> {
+fn observed(names: BTreeSet<String>, config: &Config, root: &Path) -> Values {
     let values = names.into_iter().filter_map(|name| {
         let value = match &config.secret.get(&name)?.source {
             SecretSource::Env(variable) => config::variable(root, variable)?,
@@ -177,22 +204,76 @@ fn observed(names: BTreeSet<String>, config: &Config, root: &Path) -> BTreeMap<S
     values.collect()
 }
 
+fn reasons(changed: impl IntoIterator<Item = String>) -> Vec<Reason> {
+    let reason = |name| Reason::Secret { name };
+    changed.into_iter().map(reason).collect()
+}
+
 impl Cx<'_> {
-    /// Values of these secrets, as far as a look tells them: a command is not run for that, and what is missing now is for the
-    /// start to complain about.
-    pub(super) fn observed_secrets(&self, names: BTreeSet<String>) -> BTreeMap<String, String> {
-        observed(names, self.config(), &self.steps.root)
+    /// Values of these secrets, as far as a look tells them, and the password of a database that comes first. No command is run
+    /// for that, and what is missing now is for the start to complain about.
+    pub(super) fn observed_secrets(&self, names: BTreeSet<String>) -> Values {
+        let given = self.passwords_before().into_iter().filter_map(|name| {
+            let value = self.steps.given.value(&name)?;
+            names.contains(&name).then_some((name, value))
+        });
+        let given: Values = given.collect();
+        let mut values = observed(names, self.config(), &self.steps.root);
+        values.extend(given);
+        values
+    }
+
+    /// Names of the secrets that databases up to this step have as passwords. What other steps have read is left out: whether they
+    /// did so before this one is chance.
+    fn passwords_before(&self) -> BTreeSet<String> {
+        let up_to_here = self.steps.plan.graph().closure([self.id().clone()]);
+        let databases = up_to_here
+            .iter()
+            .filter(|id| id.kind == StepKind::Postgres)
+            .filter_map(|id| self.config().postgres.get(&id.name));
+        names(databases.map(|postgres| &postgres.password))
     }
 
     /// One reason for each of these secrets that has another value than at the step's last start.
     pub(super) fn changed_secrets(&self, names: BTreeSet<String>) -> Vec<Reason> {
         let now = self.observed_secrets(names);
         let changed = self.steps.store.changed_secrets(self.id(), &now);
-        let reason = |name| Reason::Secret { name };
-        changed.into_iter().map(reason).collect()
+        reasons(changed)
     }
 
-    pub(super) fn remember_secrets(&self, values: &BTreeMap<String, String>) -> Result<(), Fault> {
+    /// As [`Cx::changed_secrets`], for what the variables of its container tell: of secrets whose value at its start is not known
+    /// otherwise. `service` is what it was started from.
+    pub(super) async fn secrets_changed_since_start(
+        &self,
+        service: &Service,
+    ) -> Result<Vec<Reason>, Fault> {
+        let now = self.observed_secrets(self.secrets_of(service));
+        let mut unknown = now.clone();
+        for name in self.steps.store.sealed_secrets(self.id()) {
+            unknown.remove(&name);
+        }
+        let wanted = service.env.iter().filter_map(|(variable, template)| {
+            let mut secrets = secrets_used([template], self.config());
+            secrets.retain(|name| unknown.contains_key(name));
+            let text = address::resolve(template, self.config(), &Viewpoint::Container, &now);
+            let text = text.ok().filter(|_| !secrets.is_empty())?;
+            Some((variable, text, secrets))
+        });
+        let wanted: Vec<_> = wanted.collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What is gone meanwhile is for the start to see.
+        let had = self.steps.runtime()?.environment(self.id()).await;
+        let had = had.unwrap_or_default();
+        let differs = wanted
+            .into_iter()
+            .filter(|(variable, text, _)| had.get(*variable).is_some_and(|had| had != text));
+        let changed: BTreeSet<_> = differs.flat_map(|(_, _, secrets)| secrets).collect();
+        Ok(reasons(changed))
+    }
+
+    pub(super) fn remember_secrets(&self, values: &Values) -> Result<(), Fault> {
         self.steps
             .store
             .save_secrets(self.id(), values)
@@ -209,27 +290,6 @@ impl Cx<'_> {
 
     /// Names of the secrets whose values end up in its environment or command line, also as a database's password.
     pub(super) fn secrets_of(&self, service: &Service) -> BTreeSet<String> {
-        used(templates(service), self.config())
+        secrets_used(templates(service), self.config())
     }
-}
-
-/// Names of the secrets whose values these templates come to, also as a database's password.
-pub(super) fn used<'t>(
-    templates: impl IntoIterator<Item = &'t Template>,
-    config: &Config,
-) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    for template in templates {
-        all.extend(names([template]));
-        for part in &template.parts {
-            if let Part::Field { step, field } = part
-                && step.kind == StepKind::Postgres
-                && matches!(field.as_str(), "url" | "password")
-                && let Some(postgres) = config.postgres.get(&step.name)
-            {
-                all.extend(names([&postgres.password]));
-            }
-        }
-    }
-    all
 }

@@ -3,7 +3,11 @@
 //! Kept are keyed digests, with a key made for that one start: equal values do not look equal, and what stands here matches
 //! nothing anywhere else. Who can read the file can try out guesses, so only its owner can.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +49,13 @@ impl Store {
             old.is_some_and(|old| *old != seals.digest(value))
         });
         changed.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Names of the secrets of which it is known what the step was last started with.
+    pub fn sealed_secrets(&self, step: &StepId) -> BTreeSet<String> {
+        let seals = self.read::<Seals>(&self.secrets_path(step));
+        let digests = seals.map(|seals| seals.digests).unwrap_or_default();
+        digests.into_keys().collect()
     }
 
     /// Remembers what the step was started with.
@@ -105,6 +116,8 @@ mod tests {
 
         store.save_secrets(&step, &now).unwrap();
         assert!(store.changed_secrets(&step, &now).is_empty());
+        assert!(store.sealed_secrets(&step).iter().eq(now.keys()));
+        assert!(store.sealed_secrets(&other).is_empty());
         store.save_secrets(&step, &Values::new()).unwrap();
         assert!(!store.secrets_path(&step).exists());
     }

@@ -126,11 +126,55 @@ fn one_of_a_file_or_of_dot_env_is_seen_also_while_the_app_is_stopped() {
         );
         assert_eq!(token(&project), "second-token");
 
-        // Not known any more: no reason to replace what runs.
+        // Without what is kept, the container's own variables tell.
         fs::remove_dir_all(project.join(".devenv")).unwrap();
-        project.write(file, &format!("{before}third-token\n"));
         let plan = project.ok(&["plan"]);
         assert!(!plan.stdout.contains("secret"), "{}", plan.all());
+        project.write(file, &format!("{before}third-token\n"));
+        let up = project.ok(&["up"]);
+        assert!(
+            up.stderr.contains("recreate: secret `token` changed"),
+            "{}",
+            up.all()
+        );
+        assert!(!up.all().contains("third-token"), "{}", up.all());
+        assert_eq!(token(&project), "third-token");
+        let again = project.ok(&["up"]);
+        assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
+    }
+}
+
+#[test]
+fn another_source_of_one_replaces_the_app() {
+    let base = image::busybox();
+    let project = project_with(&base, "command = \"echo first-token\"");
+    project.write("token.txt", "third-token\n");
+    project.ok(&["up"]);
+    let sources = [
+        (
+            "command = \"echo first-token\"",
+            "env = \"DEVENV_TEST_TOKEN\"",
+            "second-token",
+        ),
+        (
+            "env = \"DEVENV_TEST_TOKEN\"",
+            "file = \"token.txt\"",
+            "third-token",
+        ),
+        (
+            "file = \"token.txt\"",
+            "command = \"echo fourth-token\"",
+            "fourth-token",
+        ),
+    ];
+    for (before, after, value) in sources {
+        let config = project.read("devenv.toml").replace(before, after);
+        project.write("devenv.toml", &config);
+        let up = with(&project, "second-token", &["up"]);
+        assert!(up.stderr.contains("secret.token changed"), "{}", up.all());
+        assert_eq!(token(&project), value);
+        let again = with(&project, "second-token", &["up"]);
+        assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
     }
 }
 
@@ -146,6 +190,43 @@ fn the_command_of_one_is_run_by_no_plan_and_by_no_up_with_nothing_to_do() {
     assert_eq!(runs(), 1);
     project.ok(&["restart", "app.web"]);
     assert_eq!(runs(), 2);
+}
+
+#[test]
+fn a_password_that_a_command_gives_reaches_who_has_the_address_in_the_same_up() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    let config = project
+        .read("devenv.toml")
+        .replace("port = 15432", "port = 15432\npassword = \"${secret.db}\"")
+        + "\n[secret.db]\ncommand = \"echo ran >> ran.txt; cat password.txt\"\n";
+    project.write("devenv.toml", &config);
+    let url = || {
+        let echo = ["exec", "app.web", "--", "sh", "-c", "echo $GREETING"];
+        let ran = project.ok(&echo);
+        ran.stdout
+    };
+    for (number, password) in ["first", "second", "third"].into_iter().enumerate() {
+        if number == 2 {
+            // Then the container's own variables tell.
+            fs::remove_dir_all(project.join(".devenv")).unwrap();
+        }
+        project.write("password.txt", &format!("{password}-password\n"));
+        project.write("ran.txt", "");
+        let up = project.ok(&["up"]);
+        assert_eq!(project.read("ran.txt").lines().count(), 1, "once in a run");
+        if number > 0 {
+            let told = "app.web";
+            let line = up
+                .stderr
+                .lines()
+                .find(|line| line.contains(told) && line.contains("recreate: secret `db` changed"));
+            assert!(line.is_some(), "{}", up.all());
+        }
+        assert!(url().contains(&format!(":{password}-password@")));
+        let again = project.ok(&["up"]);
+        assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
+    }
 }
 
 #[test]
