@@ -1,7 +1,8 @@
-//! State under `.devenv/`: records of finished steps, the worktree's id, sticky ports, digests of secrets, the run lock, run logs.
+//! State under `.devenv/`: records of finished steps, what was seen to be ready, the worktree's id, sticky ports, digests of secrets, run lock and logs.
 //!
 //! A cache of the truth: deleting it loses no data, and the next run converges.
 
+mod ready;
 mod run_log;
 mod secrets;
 
@@ -20,6 +21,7 @@ use crate::{
     sys::fs::{Lock, TryLock, write_atomic},
 };
 
+pub use ready::Readiness;
 pub use run_log::RunLog;
 
 /// The `.devenv/` folder of one worktree.

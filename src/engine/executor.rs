@@ -20,7 +20,7 @@ pub trait Work: Send + Sync + 'static {
     /// What the step costs while it acts.
     fn class(&self, step: &StepId) -> Class;
 
-    /// Looks whether there is something to do. Changes nothing.
+    /// Looks whether there is something to do. Changes nothing, though it may remember what it saw.
     fn decide(
         &self,
         step: &StepId,

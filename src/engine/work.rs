@@ -30,7 +30,11 @@ impl Work for Steps {
         upstream: &Outputs,
         cancel: &CancellationToken,
     ) -> Result<Verdict, Fault> {
-        Steps::decide(self, step, upstream, cancel).await
+        let verdict = Steps::decide(self, step, upstream, cancel).await?;
+        if matches!(verdict, Verdict::Keep(_)) {
+            self.remember_kept(step, upstream, cancel).await?;
+        }
+        Ok(verdict)
     }
 
     async fn act(

@@ -2,7 +2,7 @@
 //!
 //! While it tries, it watches for the service's end, so that one that exits is reported then and not after the timeout.
 
-use std::{fmt, io, time::Duration};
+use std::{borrow::Cow, fmt, io, time::Duration};
 
 use futures_util::StreamExt;
 use http_body_util::Empty;
@@ -28,6 +28,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A try over the network that takes longer counts as failed.
 const TRY: Duration = Duration::from_secs(5);
+
+/// Characters of a line of output that are shown of what a try saw.
+const LONGEST_LINE: usize = 200;
 
 /// How long a look goes on trying, when not told otherwise.
 pub const LOOK: Duration = Duration::from_secs(1);
@@ -312,7 +315,7 @@ async fn exec(
     let output = output.text();
     let line = output.lines().map(str::trim).rfind(|line| !line.is_empty());
     Ok(Err(match line {
-        Some(line) => format!("exit code {code}: {line}"),
+        Some(line) => format!("exit code {code}: {}", beginning(line)),
         None => format!("exit code {code}"),
     }))
 }
@@ -338,11 +341,19 @@ async fn log(
             return Ok(Ok(()));
         }
         if !line.trim().is_empty() {
-            *last = Some(format!("last line: {line}"));
+            *last = Some(format!("last line: {}", beginning(&line)));
         }
     }
     // The output ends with the service; the watch on its end says how.
     Ok(Err(last.clone().unwrap_or_default()))
+}
+
+/// As much of a line as a sentence can hold.
+fn beginning(line: &str) -> Cow<'_, str> {
+    match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &line[..end])),
+        None => Cow::Borrowed(line),
+    }
 }
 
 /// An error of the operating system as it is usually said.
@@ -382,6 +393,13 @@ impl fmt::Display for Named<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_line_the_beginning_is_shown() {
+        let long = "é".repeat(LONGEST_LINE);
+        assert_eq!(beginning(&long), long);
+        assert_eq!(beginning(&format!("{long}x")), format!("{long}…"));
+    }
 
     #[test]
     fn pauses_grow_to_a_limit() {

@@ -202,7 +202,9 @@ impl Cx<'_> {
             return Ok(Verdict::Keep(output(&instance.ports)));
         };
         let what = format!("it runs but is not ready: {seen}");
-        Ok(Verdict::act(Action::Start, vec![Reason::State { what }]))
+        let mut reasons = self.changed_probe(service.ready.as_ref());
+        reasons.push(Reason::State { what });
+        Ok(Verdict::act(Action::Start, reasons))
     }
 
     /// It was seen to run to its end with these inputs. The exit code alone does not tell: a service that is asked to stop may

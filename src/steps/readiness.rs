@@ -1,18 +1,22 @@
 //! Whether what was started is ready, stays up, or what it last said.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use futures_util::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::{Cx, Steps, container, postgres};
 use crate::{
-    config::{Ready, Restart, Service, StepKind, duration},
+    config::{Probe, Ready, Restart, Service, StepId, StepKind, duration},
     event::{Explain, Fault, FaultClass},
-    plan::{self, Decision, Outputs},
+    plan::{self, Decision, Inputs, Outputs, Reason},
     runtime::{
         Instance, InstanceState, LOOK, LogOptions, ProbeTarget, Runs, Runtime, STABLE, look, probe,
     },
+    store::Readiness,
 };
 
 /// How long a TCP connection has to stay open: to something that was just started, and to something that was ready before.
@@ -35,6 +39,36 @@ pub(super) enum Settled {
 }
 
 impl Steps {
+    /// Remembers of something that was just seen to be as wanted which run that was, should it not be known.
+    pub async fn remember_kept(
+        &self,
+        id: &StepId,
+        outputs: &Outputs,
+        cancel: &CancellationToken,
+    ) -> Result<(), Fault> {
+        let Some(probe @ Probe::Log { .. }) = self.ready(id).and_then(|r| r.probe.as_ref()) else {
+            return Ok(());
+        };
+        let cx = self.cx(id, outputs, cancel);
+        let Some(instance) = cx.instance().await? else {
+            return Ok(());
+        };
+        match run_of(&instance) {
+            Some(run) if !cx.was_ready(probe, &instance) => cx.remember_ready(Some(run), probe),
+            _ => Ok(()),
+        }
+    }
+
+    /// When something of the user's that runs counts as ready.
+    fn ready(&self, id: &StepId) -> Option<&Ready> {
+        let service = match id.kind {
+            StepKind::App => self.config.app.get(&id.name).map(|app| &app.service),
+            StepKind::Service => self.config.service.get(&id.name),
+            _ => None,
+        };
+        service?.ready.as_ref()
+    }
+
     /// Whether something runs and yet is not ready, by one quick look. What cannot be told so is no: a slow answer, a database whose
     /// password a command of the user's gives.
     pub async fn is_not_ready(&self, instance: &Instance) -> bool {
@@ -44,15 +78,26 @@ impl Steps {
         }
         let (outputs, cancel) = (Outputs::new(), CancellationToken::new());
         let cx = self.cx(step, &outputs, &cancel);
-        let service = match step.kind {
-            StepKind::Postgres => return postgres::does_not_answer(&cx, instance).await,
-            StepKind::App => self.config.app.get(&step.name).map(|app| &app.service),
-            _ => self.config.service.get(&step.name),
-        };
-        let ready = service.and_then(|service| service.ready.as_ref());
-        let look = cx.not_ready(ready, instance, Duration::ZERO);
+        if step.kind == StepKind::Postgres {
+            return postgres::does_not_answer(&cx, instance).await;
+        }
+        let look = cx.not_ready(self.ready(step), instance, Duration::ZERO);
         matches!(tokio::time::timeout(LOOK, look).await, Ok(Ok(Some(_))))
     }
+}
+
+fn probe_inputs(probe: &Probe) -> Inputs {
+    let mut inputs = Inputs::default();
+    for (key, value) in probe.keys() {
+        inputs.text(format!("ready.{key}"), value);
+    }
+    inputs
+}
+
+/// Another one after each start of the same container.
+fn run_of(instance: &Instance) -> Option<String> {
+    let since_epoch = instance.started?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("{} {}", instance.id, since_epoch.as_nanos()))
 }
 
 impl Cx<'_> {
@@ -66,6 +111,9 @@ impl Cx<'_> {
         let Some(target) = self.probe_target(ready, &instance.ports)? else {
             return Ok(None);
         };
+        if self.was_ready(&target.probe, instance) {
+            return Ok(None);
+        }
         let target = ProbeTarget {
             stays_open: STAYS_OPEN_AGAIN,
             ..target
@@ -87,9 +135,52 @@ impl Cx<'_> {
             return self.settle(service.restart).await;
         };
         self.events.message("waiting until it is ready");
+        // Looked at first: what takes its place meanwhile is another run.
+        let run = self.run_to_remember(&target.probe).await?;
         match probe(self.steps.runtime()?, &target, &self.cancel).await {
-            Ok(()) => Ok(Settled::Runs),
+            Ok(()) => {
+                self.remember_ready(run, &target.probe)?;
+                Ok(Settled::Runs)
+            }
             Err(error) => Err(self.with_last_log(error.explain()).await),
+        }
+    }
+
+    /// This very run has written the line of its log probe before. The log may be long by now, and the engine keeps only its end.
+    fn was_ready(&self, probe: &Probe, instance: &Instance) -> bool {
+        let run = match probe {
+            Probe::Log { .. } => run_of(instance),
+            Probe::Http { .. } | Probe::Tcp { .. } | Probe::Exec { .. } => None,
+        };
+        let seen = self.steps.store.readiness(self.id());
+        run.is_some()
+            && seen.is_some_and(|seen| seen.run == run && seen.probe == probe_inputs(probe))
+    }
+
+    async fn run_to_remember(&self, probe: &Probe) -> Result<Option<String>, Fault> {
+        if !matches!(probe, Probe::Log { .. }) {
+            return Ok(None);
+        }
+        let listing = self.steps.runtime()?.list().await;
+        let listing = listing.map_err(|error| error.explain())?;
+        let mut instances = listing.instances.iter();
+        let instance = instances.find(|instance| instance.step == *self.id());
+        Ok(instance.and_then(run_of))
+    }
+
+    fn remember_ready(&self, run: Option<String>, probe: &Probe) -> Result<(), Fault> {
+        let probe = probe_inputs(probe);
+        let readiness = Readiness { run, probe };
+        let saved = self.steps.store.save_readiness(self.id(), &readiness);
+        saved.map_err(|error| error.explain())
+    }
+
+    /// What the file says of its probe otherwise than when it was last seen to be ready after a start.
+    pub(super) fn changed_probe(&self, ready: Option<&Ready>) -> Vec<Reason> {
+        let probe = ready.and_then(|ready| ready.probe.as_ref());
+        match (probe, self.steps.store.readiness(self.id())) {
+            (Some(probe), Some(seen)) => probe_inputs(probe).changes_since(&seen.probe),
+            _ => Vec::new(),
         }
     }
 

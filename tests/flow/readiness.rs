@@ -1,5 +1,7 @@
 //! Being ready, seen by the commands that look at what runs.
 
+use bollard::query_parameters::RestartContainerOptions;
+
 use crate::support::{Project, image, wait_until};
 
 fn project(image: &image::BusyboxImage, ready: &str) -> Project {
@@ -45,6 +47,63 @@ fn what_runs_but_is_not_ready_is_told_with_what_the_probe_saw() {
     inside("touch /tmp/ready");
     let plan = project.ok(&["plan"]);
     assert!(plan.stdout.contains("No changes"), "{}", plan.all());
+}
+
+#[test]
+fn the_line_of_a_log_probe_may_have_left_the_log_by_now() {
+    let base = image::busybox();
+    // More than the engine keeps, in lines that are quickly written.
+    let script = r"echo it is READY; until test -f /tmp/go; do sleep 0.1; done; head -c 50000000 /dev/zero | tr '\\0' x | fold -w 10000; touch /tmp/ready;";
+    for remembered_by in ["the start", "a run that found it ready"] {
+        let project = project(&base, r#"log = "it is READY", timeout = "60s""#);
+        let config = project.read("devenv.toml");
+        let config = config.replace("touch /tmp/ready;", script);
+        project.write("devenv.toml", &config);
+        project.ok(&["up"]);
+        if remembered_by != "the start" {
+            std::fs::remove_dir_all(project.join(".devenv")).unwrap();
+            project.ok(&["up"]);
+        }
+        let chatter = "touch /tmp/go; until test -f /tmp/ready; do sleep 0.1; done";
+        project.ok(&["exec", "service.one", "--", "sh", "-c", chatter]);
+        let plan = project.ok(&["plan"]);
+        assert!(plan.stdout.contains("No changes"), "{}", plan.all());
+    }
+}
+
+#[test]
+fn another_probe_is_told_as_the_reason() {
+    let base = image::busybox();
+    let project = project(&base, r#"exec = ["test", "-f", "/tmp/ready"]"#);
+    project.ok(&["up"]);
+    let config = project.read("devenv.toml");
+    project.write(
+        "devenv.toml",
+        &config.replace("\"/tmp/ready\"]", "\"/tmp/never\"]"),
+    );
+    let plan = project.ok(&["plan"]);
+    let told = "ready.exec changed: `test -f /tmp/ready` → `test -f /tmp/never`";
+    assert!(plan.stdout.contains(told), "{}", plan.all());
+}
+
+#[test]
+fn a_log_probe_asks_again_after_a_restart() {
+    let base = image::busybox();
+    let project = project(&base, r#"log = "READY""#);
+    let config = project.read("devenv.toml").replace(
+        "touch /tmp/ready;",
+        "test -f /tmp/ready || echo READY; touch /tmp/ready;",
+    );
+    project.write("devenv.toml", &config);
+    project.ok(&["up"]);
+    let id = project.instance("service.one");
+    image::on_engine(move |engine| async move {
+        let restarted = engine.restart_container(&id, None::<RestartContainerOptions>);
+        restarted.await.expect("a restarted container");
+    });
+    let plan = project.ok(&["plan"]);
+    let told = "it runs but is not ready: log line with `READY`";
+    assert!(plan.stdout.contains(told), "{}", plan.all());
 }
 
 #[test]

@@ -34,6 +34,18 @@ pub enum Probe {
     Log { text: String },
 }
 
+impl Probe {
+    /// Its keys under `ready`, as they are written, with what they say.
+    pub fn keys(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Probe::Http { path, port } => vec![("http", path.clone()), ("port", port.clone())],
+            Probe::Tcp { port } => vec![("tcp", port.clone())],
+            Probe::Exec { command } => vec![("exec", command.join(" "))],
+            Probe::Log { text } => vec![("log", text.clone())],
+        }
+    }
+}
+
 const PROBES: [&str; 4] = ["http", "tcp", "exec", "log"];
 
 record! {
