@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions,
+    RemoveImageOptionsBuilder,
+};
+use devenv::image::TAG_LABEL;
 use futures_util::TryStreamExt;
 
 use super::Project;
@@ -153,6 +157,17 @@ impl Drop for Removed {
             if let Some(id) = image.ok().and_then(|image| image.id) {
                 let options = RemoveImageOptionsBuilder::default().force(true).build();
                 let _ = engine.remove_image(&id, Some(options), None).await;
+            }
+            // What was built for the tag before has no name any more.
+            let label = format!("{TAG_LABEL}={reference}");
+            let filters = [("dangling", vec!["true"]), ("label", vec![label.as_str()])];
+            let options = ListImagesOptionsBuilder::default()
+                .filters(&filters.into_iter().collect())
+                .build();
+            for image in engine.list_images(Some(options)).await.unwrap_or_default() {
+                let _ = engine
+                    .remove_image(&image.id, None::<RemoveImageOptions>, None)
+                    .await;
             }
         });
     }
