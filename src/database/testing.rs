@@ -20,6 +20,7 @@ use super::{Target, ready};
 use crate::{
     config::{StepId, StepKind},
     event::{Events, Record, StepEvents},
+    sys::user::is_root,
 };
 
 /// The server's superuser and its password.
@@ -225,10 +226,6 @@ fn give_away(dir: &Path) {
     if is_root() {
         run(Command::new("chown").args(["-R", "nobody"]).arg(dir));
     }
-}
-
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
 }
 
 fn unprivileged(program: &Path) -> Command {

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    path::{Component, Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -24,7 +24,7 @@ use crate::{
     config::Dockerfile,
     event::StepEvents,
     plan::{Digest, Inputs},
-    sys::chunks::produced,
+    sys::{chunks::produced, paths::plain},
 };
 
 /// Which builder of the engine builds.
@@ -67,15 +67,9 @@ pub fn context_files(root: &Path, dockerfile: &Dockerfile) -> Result<Vec<String>
         .filter(|(_, sent)| !matches!(sent, Sent::Folder))
         .map(|(name, _)| match *name == context.dockerfile {
             true => dockerfile.path.clone(),
-            false => plain(&folder.join(name)),
+            false => plain(folder.join(name)).display().to_string(),
         })
         .collect())
-}
-
-/// `./a` is `a`.
-fn plain(path: &Path) -> String {
-    let parts = path.components().filter(|part| *part != Component::CurDir);
-    parts.collect::<PathBuf>().display().to_string()
 }
 
 /// What a build depends on, field by field. Its key is the image's key label. Values of arguments are only digests.

@@ -14,7 +14,7 @@ use super::{
     pending::Pending,
     stage::Stage,
 };
-use crate::{config::KeyPath, event::count};
+use crate::{config::KeyPath, event::count, sys::paths::plain};
 
 /// What [`write`] did; paths relative to the project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -204,16 +204,11 @@ pub(super) fn out_folder(out: &str, key: &KeyPath) -> Result<String, ProtoError>
             out: out.to_owned(),
         }),
     };
-    Ok(parts(out)
+    Ok(plain(out)
+        .components()
         .map(normal)
         .collect::<Result<Vec<_>, _>>()?
         .join("/"))
-}
-
-/// The components of a path but `.`.
-pub(super) fn parts(path: &str) -> impl Iterator<Item = Component<'_>> {
-    let parts = Path::new(path).components();
-    parts.filter(|part| *part != Component::CurDir)
 }
 
 /// The path of a file that a plugin names; `None` unless it lies inside the folder by its letters alone.

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Writers, error::ProtoError, output::parts};
-use crate::config::{Config, KeyPath, Proto, Source};
+use super::{Writers, error::ProtoError};
+use crate::{
+    config::{Config, KeyPath, Proto, Source},
+    sys::paths::plain,
+};
 
 /// Other tables with an output folder in one of this table's, or around it: only they can write a file that it writes.
 pub fn rivals<'a>(config: &'a Config, name: &str) -> Vec<&'a str> {
@@ -27,7 +30,7 @@ pub fn rivals<'a>(config: &'a Config, name: &str) -> Vec<&'a str> {
 fn folders(table: &Proto) -> impl Iterator<Item = std::path::PathBuf> {
     let rust = table.rust.iter().map(|rust| &rust.out);
     let outs = rust.chain(table.plugin.values().map(|plugin| &plugin.out));
-    outs.map(|out| parts(out).collect())
+    outs.map(plain)
 }
 
 /// Refuses a file that two tables write.

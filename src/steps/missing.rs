@@ -2,7 +2,7 @@
 //!
 //! A few looks at the disk and the environment, no engine. What another step may yet make is no finding.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use crate::{
     event::{Explain, Fault, FaultClass},
     plan::{Outputs, secrets_used},
     runtime::RuntimeError,
-    sys::process::Spawn,
+    sys::{paths::plain, process::Spawn},
 };
 
 /// A path that the file names.
@@ -190,12 +190,6 @@ fn top_folder(path: &str) -> Option<&Path> {
     let mut folders: Vec<_> = Path::new(path).ancestors().skip(1).collect();
     folders.pop();
     folders.pop()
-}
-
-/// `./a` is `a`.
-fn plain(path: &str) -> PathBuf {
-    let parts = Path::new(path).components();
-    parts.filter(|part| *part != Component::CurDir).collect()
 }
 
 #[cfg(test)]

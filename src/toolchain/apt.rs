@@ -9,7 +9,11 @@ use super::{
     links::first_on_path,
     version::{Remembered, file_stamp},
 };
-use crate::{config::ToolSource, lockfile::ToolRow, sys::process::Spawn};
+use crate::{
+    config::ToolSource,
+    lockfile::ToolRow,
+    sys::{process::Spawn, user::is_root},
+};
 
 const HELP: &str = "`from = \"apt\"` is for Debian and its kin; use another source on this machine";
 
@@ -111,7 +115,7 @@ async fn install(job: &Job, run: &Run<'_>) -> Result<(), ToolchainError> {
         // It is there; only its command is not, and installing it again would not bring that.
         return Ok(());
     }
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return Err(ToolchainError::NotRoot {
             tool: job.name.clone(),
             package: package.to_owned(),

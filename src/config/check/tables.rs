@@ -1,13 +1,11 @@
 //! Checks that look at several keys of a table, or at several tables. Also fills the port of an HTTP probe.
 
-use std::{
-    collections::BTreeMap,
-    path::{Component, Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
 use super::{Report, toolchain};
-use crate::config::{
-    Config, FILE, KeyPath, Plugin, Port, Probe, Proto, Ready, StepId, StepKind, suggest,
+use crate::{
+    config::{Config, FILE, KeyPath, Plugin, Port, Probe, Proto, Ready, StepId, StepKind, suggest},
+    sys::paths::plain,
 };
 
 pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
@@ -167,7 +165,7 @@ fn same_outputs(report: &mut Report<'_>, a: (&str, &Proto), b: (&str, &Proto)) {
     }
     let mut keys = Vec::new();
     if let (Some(one), Some(two)) = (&a.1.rust, &b.1.rust)
-        && folder(&one.out) == folder(&two.out)
+        && plain(&one.out) == plain(&two.out)
     {
         keys.push((["rust", "out"].to_vec(), &two.out));
     }
@@ -175,7 +173,7 @@ fn same_outputs(report: &mut Report<'_>, a: (&str, &Proto), b: (&str, &Proto)) {
         let same = |one: &&Plugin| {
             one.command == two.command
                 && one.options == two.options
-                && folder(&one.out) == folder(&two.out)
+                && plain(&one.out) == plain(&two.out)
         };
         if a.1.plugin.get(plugin).filter(same).is_some() {
             keys.push((["plugin", plugin, "out"].to_vec(), &two.out));
@@ -229,10 +227,4 @@ fn sorted(globs: &[String]) -> Vec<&String> {
     let mut globs: Vec<_> = globs.iter().collect();
     globs.sort();
     globs
-}
-
-/// However it is written: `gen`, `./gen/`.
-fn folder(out: &str) -> PathBuf {
-    let parts = Path::new(out).components();
-    parts.filter(|part| *part != Component::CurDir).collect()
 }
