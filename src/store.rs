@@ -18,7 +18,7 @@ use crate::{
     config::StepId,
     event::{Explain, Fault, FaultClass},
     plan::{Digest, Inputs, Output},
-    sys::fs::{Lock, TryLock, write_atomic},
+    sys::fs::{Lock, TryLock, absent_is_fine, write_atomic},
 };
 
 pub use ready::Readiness;
@@ -139,12 +139,7 @@ impl Store {
     /// Forgets a step that is no more.
     pub fn forget(&self, step: &StepId) -> Result<(), StoreError> {
         let path = self.record_path(step);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::Write { path, source })
-            }
-            _ => Ok(()),
-        }
+        remove_file(path)
     }
 
     /// The prefix of the names of what was made for this worktree, though its project may have been renamed since.
@@ -162,12 +157,7 @@ impl Store {
     /// When nothing of that name is left.
     pub fn forget_identity(&self) -> Result<(), StoreError> {
         let path = self.dir.join(IDENTITY);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::Write { path, source })
-            }
-            _ => Ok(()),
-        }
+        remove_file(path)
     }
 
     pub fn ports(&self) -> Ports {
@@ -223,4 +213,10 @@ impl Store {
             source,
         })
     }
+}
+
+/// No error when there is none.
+fn remove_file(path: PathBuf) -> Result<(), StoreError> {
+    let removed = absent_is_fine(fs::remove_file(&path));
+    removed.map_err(|source| StoreError::Write { path, source })
 }

@@ -17,6 +17,7 @@ use crate::{
     event::{Explain, Fault, FaultClass},
     plan::Digest,
     sys::{
+        fs::absent_is_fine,
         process::{ProcessError, Spawn},
         user::{self, User},
     },
@@ -281,10 +282,7 @@ pub fn place(prepared: &Prepared, volume: &Path) -> Result<bool, NativeError> {
 }
 
 fn unpack(prepared: &Prepared, to: &Path, owner: Option<&User>) -> io::Result<()> {
-    match fs::remove_dir_all(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    absent_is_fine(fs::remove_dir_all(to))?;
     fs::DirBuilder::new().mode(0o700).create(to)?;
     let unpack = |part: &pgdata::Part| -> io::Result<()> {
         let mut archive = tar::Archive::new(zstd::Decoder::new(&part.packed[..])?);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     plan::Digest,
-    sys::fs::{Lock, write_if_changed},
+    sys::fs::{Lock, absent_is_fine, write_if_changed},
 };
 
 /// Path relative to the project → digest of what was written there.
@@ -119,10 +119,7 @@ impl Records {
         let before = record.files.len();
         record.files.retain(|path, _| keep(path));
         if record.files.is_empty() {
-            match fs::remove_file(file(&self.dir, name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => return Ok(()),
-            }
+            return absent_is_fine(fs::remove_file(file(&self.dir, name)));
         }
         if record.files.len() == before {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Brings generated files to disk, or tells how the disk differs from them.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
     path::{Component, Path, PathBuf},
 };
 
@@ -14,7 +14,11 @@ use super::{
     pending::Pending,
     stage::Stage,
 };
-use crate::{config::KeyPath, event::count, sys::paths::plain};
+use crate::{
+    config::KeyPath,
+    event::count,
+    sys::{fs::absent_is_fine, paths::plain},
+};
 
 /// What [`write`] did; paths relative to the project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -264,15 +268,11 @@ fn stays_inside(root: &Path, path: &str) -> Result<(), ProtoError> {
 
 /// Removes the file, and the folders that it leaves empty. It may be gone already.
 pub(super) fn delete(root: &Path, path: &str) -> Result<(), ProtoError> {
-    match fs::remove_file(root.join(path)) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(ProtoError::Write {
-                path: path.to_owned(),
-                source,
-            });
-        }
-        _ => {}
-    }
+    let removed = absent_is_fine(fs::remove_file(root.join(path)));
+    removed.map_err(|source| ProtoError::Write {
+        path: path.to_owned(),
+        source,
+    })?;
     for folder in Path::new(path).ancestors().skip(1) {
         if folder.as_os_str().is_empty() || fs::remove_dir(root.join(folder)).is_err() {
             break;

@@ -5,13 +5,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
     path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, remove_file};
 use crate::{
     config::StepId,
     sys::{fs::write_private, random},
@@ -62,12 +61,7 @@ impl Store {
     pub fn save_secrets(&self, step: &StepId, values: &Values) -> Result<(), StoreError> {
         let path = self.secrets_path(step);
         if values.is_empty() {
-            return match fs::remove_file(&path) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    Err(StoreError::Write { path, source })
-                }
-                _ => Ok(()),
-            };
+            return remove_file(path);
         }
         self.prepare()?;
         let mut seals = Seals {
@@ -89,7 +83,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
 

@@ -37,6 +37,14 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
+/// The outcome of a removal: what was not there is removed as well.
+pub fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// An advisory lock on a file. The kernel frees it when the process dies, however it dies.
 #[derive(Debug)]
 pub struct Lock {

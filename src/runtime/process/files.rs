@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::record::Record;
-use crate::{config::StepId, sys::fs::write_private};
+use crate::{
+    config::StepId,
+    sys::fs::{absent_is_fine, write_private},
+};
 
 /// The folders of one worktree.
 #[derive(Debug, Clone)]
@@ -94,10 +97,7 @@ impl Files {
     }
 
     pub fn forget(&self, step: &StepId) -> io::Result<()> {
-        match fs::remove_file(self.record(step)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        absent_is_fine(fs::remove_file(self.record(step)))
     }
 
     fn record(&self, step: &StepId) -> PathBuf {

@@ -25,7 +25,10 @@ use tokio::{
 };
 
 use super::{files::Files, record::Record, settle};
-use crate::{config::StepId, sys::fs::Lock, sys::fs::TryLock};
+use crate::{
+    config::StepId,
+    sys::fs::{Lock, TryLock, absent_is_fine},
+};
 use instance::Handle;
 use reaper::Reaper;
 
@@ -114,10 +117,7 @@ async fn watch(files: Files, identity: String, program: PathBuf) -> io::Result<(
 /// A socket in the current folder, which becomes that of the runtime's files.
 fn listen(files: &Files) -> io::Result<UnixListener> {
     std::env::set_current_dir(files.run())?;
-    match std::fs::remove_file(Files::SOCKET) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    absent_is_fine(std::fs::remove_file(Files::SOCKET))?;
     let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
     let listener = UnixListener::bind(Files::SOCKET);
     rustix::process::umask(before);
