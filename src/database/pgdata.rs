@@ -17,7 +17,7 @@ use crate::{
 pub use cache::{Cache, Part, Prepared};
 pub(super) use script::path;
 pub(super) use script::script;
-pub use script::{init_script, server_command};
+pub use script::{NO_SUCH_VERSION, init_script, server_command};
 
 /// Where the volume is mounted: a path of our own, which no image declares, so it works for any major version.
 pub const MOUNT: &str = "/var/lib/postgresql/devenv";

@@ -183,6 +183,9 @@ async fn prepare(cx: &Cx<'_>, postgres: &Postgres, image: &str) -> Result<Prepar
         result = cx.steps.runtime()?.one_shot(one_shot) => result.map_err(|error| error.explain())?,
         () = cx.cancel.cancelled() => return Err(super::cancelled(cx)),
     };
+    if result.code == pgdata::NO_SUCH_VERSION {
+        return Err(no_such_version(cx, postgres, &result.output));
+    }
     let Some(archive) = result.archive.filter(|_| result.code == 0) else {
         let help = match has_entrypoint(cx, image).await? {
             true => {
@@ -198,6 +201,15 @@ async fn prepare(cx: &Cx<'_>, postgres: &Postgres, image: &str) -> Result<Prepar
         .help(help));
     };
     blocking(move || cache.put(&key, &archive, &bootstrap)).await
+}
+
+fn no_such_version(cx: &Cx<'_>, postgres: &Postgres, found: &str) -> Fault {
+    let Postgres { image, version, .. } = postgres;
+    Fault::new(format!("image `{image}` has no Postgres {version}"))
+        .class(FaultClass::Usage)
+        .at_key(cx.key("version"))
+        .note(found.trim_end())
+        .help("set `version` to the one that the image has, or `image` to one with this version")
 }
 
 /// Without a prepared data directory it is the image's entrypoint that makes the data and drops root.

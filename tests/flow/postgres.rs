@@ -125,6 +125,28 @@ fn an_image_without_an_entrypoint_has_to_be_prepared() {
 }
 
 #[test]
+fn a_version_that_the_image_does_not_have_is_told_at_its_line() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    let config = project
+        .read("devenv.toml")
+        .replace(r#"version = "15""#, r#"version = "99""#);
+    project.write("devenv.toml", &config);
+    let up = project.run(&["up", "postgres.db"]);
+    assert_eq!(up.code, 2, "{}", up.all());
+    let line = config.lines().position(|line| line.starts_with("version"));
+    for part in [
+        format!("image `{}` has no Postgres 99", images.postgres),
+        format!("devenv.toml:{}:", line.unwrap() + 1),
+        "initdb (PostgreSQL) 15".to_owned(),
+        "set `version` to the one that the image has".to_owned(),
+    ] {
+        assert!(up.stderr.contains(&part), "{part} in {}", up.all());
+    }
+    assert_eq!(project.state("postgres.db"), "absent");
+}
+
+#[test]
 fn a_secret_is_used_but_never_shown() {
     let images = image::postgres();
     let project = full_project(&images);

@@ -120,7 +120,8 @@ pub(super) fn obeys<R: Rule>(text: &str, span: Range<usize>, cx: &mut Cx<'_>) ->
         true => format!("`{}` is empty", cx.path),
         false => format!("`{text}` is not {}", R::WHAT),
     };
-    cx.error(span, message).label(problem);
+    let error = cx.error(span, message).label(problem);
+    error.help = R::HELP.map(str::to_owned);
     false
 }
 

@@ -7,6 +7,7 @@ pub(in crate::config) trait Rule {
     const WHAT: &'static str;
     /// For the schema, where a regular expression says it all.
     const PATTERN: Option<&'static str> = None;
+    const HELP: Option<&'static str> = None;
 
     /// The error is the label of the marked place.
     fn check(text: &str) -> Result<(), String>;
@@ -132,6 +133,24 @@ impl Rule for NotEmpty {
         match text.trim().is_empty() {
             true => Err("expected a value".into()),
             false => Ok(()),
+        }
+    }
+}
+
+/// A major version such as `15`.
+pub(in crate::config) enum MajorVersion {}
+
+impl Rule for MajorVersion {
+    const WHAT: &'static str = "a major version";
+    const PATTERN: Option<&'static str> = Some("^[1-9][0-9]{0,2}$");
+    const HELP: Option<&'static str> =
+        Some("a minor version or variant goes into the image: `image = \"postgres:15.4-alpine\"`");
+
+    fn check(text: &str) -> Result<(), String> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        match digits && (1..=3).contains(&text.len()) && !text.starts_with('0') {
+            true => Ok(()),
+            false => Err("expected a number such as `15`".into()),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::Ready;
 use crate::config::{
     StepId, Template,
-    decode::{Cx, ImageRef, Node, NotEmpty, Scalar, Shape, Text, record},
+    decode::{Cx, ImageRef, MajorVersion, Node, NotEmpty, Scalar, Shape, Text, record},
     duration,
 };
 
@@ -15,7 +15,7 @@ record! {
     #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
     pub struct Postgres [name] {
         /// Major version, such as "15".
-        pub version: String as Text<NotEmpty>,
+        pub version: String as Text<MajorVersion>,
         /// Image reference; "postgres:<version>" when absent.
         pub image: String as Text<ImageRef> => |version| format!("postgres:{version}"),
         /// Database to create; the table's name when absent.

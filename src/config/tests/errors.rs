@@ -190,6 +190,38 @@ fn values_are_checked_where_they_stand() {
 }
 
 #[test]
+fn postgres_has_a_major_version() {
+    errors(
+        r#"
+        [postgres.a]
+        version = "abc"
+        [postgres.b]
+        version = "15.4"
+        [postgres.c]
+        version = ""
+        [postgres.d]
+        version = "017"
+        [postgres.e]
+        version = "18"
+        "#,
+        expect![[r#"
+            5:19 `"abc"`: `abc` is not a major version
+                label: expected a number such as `15`
+                help: a minor version or variant goes into the image: `image = "postgres:15.4-alpine"`
+            7:19 `"15.4"`: `15.4` is not a major version
+                label: expected a number such as `15`
+                help: a minor version or variant goes into the image: `image = "postgres:15.4-alpine"`
+            9:19 `""`: `postgres.c.version` is empty
+                label: expected a number such as `15`
+                help: a minor version or variant goes into the image: `image = "postgres:15.4-alpine"`
+            11:19 `"017"`: `017` is not a major version
+                label: expected a number such as `15`
+                help: a minor version or variant goes into the image: `image = "postgres:15.4-alpine"`
+        "#]],
+    );
+}
+
+#[test]
 fn tables_are_checked_together() {
     errors(
         r#"

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{ARCHIVES, BOOTSTRAP_ENV, MOUNT, PGDATA, SOCKET_DIR, SPARE_DATABASE, USER};
 
+/// The exit code of [`init_script`] where the image's Postgres is of another version.
+pub const NO_SUCH_VERSION: i64 = 64;
+
 /// A script for `/bin/sh -c` in a container of the image, as root or [`USER`]: leaves a data directory at [`PGDATA`].
 /// Wants the variable [`BOOTSTRAP_ENV`].
 pub fn init_script(version: &str, initdb: &[String]) -> String {
@@ -29,6 +32,21 @@ if ! command -v tar >/dev/null; then
   echo "the image has no tar, which is to unpack the prepared data directory" >&2
   exit 1
 fi
+if ! command -v initdb >/dev/null; then
+  echo "no initdb on \$PATH or in {folder}" >&2
+  for other in /usr/lib/postgresql/*/bin/initdb; do
+    [ ! -x "$other" ] || echo "there is $("$other" --version)" >&2
+  done
+  exit {NO_SUCH_VERSION}
+fi
+found=$(initdb --version)
+case "$found " in
+  *" {version}"[!0-9]*) ;;
+  *)
+    echo "there is $found" >&2
+    exit {NO_SUCH_VERSION}
+    ;;
+esac
 data={data}
 password=$(mktemp)
 printf '%s\n' "${BOOTSTRAP_ENV}" >"$password"
@@ -47,6 +65,7 @@ printf 'create database {SPARE_DATABASE}\n' | as_postgres postgres --single -D "
 printf 'host all all all scram-sha-256\n' >>"$data/pg_hba.conf"
 "#,
         path = path(version),
+        folder = folder(version),
         data = quote(data),
         drop_root = drop_root("", user),
     )
@@ -110,10 +129,11 @@ exec postgres "$@"
 
 /// Postgres' programs are on PATH in the official image, in a folder of their version in Debian's packages.
 pub(in crate::database) fn path(version: &str) -> String {
-    format!(
-        "PATH=$PATH:{}",
-        quote(&format!("/usr/lib/postgresql/{version}/bin"))
-    )
+    format!("PATH=$PATH:{}", quote(&folder(version)))
+}
+
+fn folder(version: &str) -> String {
+    format!("/usr/lib/postgresql/{version}/bin")
 }
 
 /// Runs `"$@"` as the user with what the image has: gosu or su-exec (official), setpriv (Debian).
