@@ -1,6 +1,6 @@
 //! What a run would do, and what it would miss, without doing it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +11,7 @@ use crate::{
     steps::Steps,
 };
 
+#[derive(Default)]
 pub struct Preview {
     /// Each step's decision, in the order they would run.
     pub rows: Vec<(StepId, Decision)>,
@@ -29,10 +30,7 @@ impl Preview {
         // Ctrl-C ends the process: there is nothing to undo.
         let never = CancellationToken::new();
         let mut outputs = Outputs::new();
-        let mut preview = Self {
-            rows: Vec::new(),
-            faults: Vec::new(),
-        };
+        let mut preview = Self::default();
         for id in order.into_iter().filter(|id| wanted.contains(id)) {
             let decision = match steps.decide(&id, &outputs, &never).await {
                 Ok(Verdict::Keep(output)) => {
@@ -83,29 +81,25 @@ impl Preview {
 /// What the steps of a run that will act would miss. Costs next to nothing while nothing is missing.
 pub async fn missing(steps: &Steps, goals: &BTreeSet<StepId>) -> Result<(), Fault> {
     let wanted = steps.plan.graph().closure(goals.iter().cloned());
-    let mut lacking = BTreeSet::new();
+    let mut lacking = BTreeMap::new();
     for id in wanted {
-        if !steps.missing(&id).await.is_empty() {
-            lacking.insert(id);
+        let missing = steps.missing(&id).await;
+        if !missing.is_empty() {
+            lacking.insert(id, missing);
         }
     }
     if lacking.is_empty() {
         return Ok(());
     }
     // What is up to date misses nothing, such as a secret it was given before.
-    let rows = Preview::of(steps, goals).await.rows.into_iter();
-    let mut faults = Vec::new();
-    for (id, decision) in rows {
-        if decision.action != Action::Skip && lacking.contains(&id) {
-            let missing = steps.missing(&id).await.into_iter();
-            faults.extend(
-                missing
-                    .filter(|fault| !faults.contains(fault))
-                    .collect::<Vec<_>>(),
-            );
+    let preview = Preview::of(steps, goals).await;
+    let mut found = Preview::default();
+    for (id, decision) in preview.rows {
+        if decision.action != Action::Skip {
+            found.find(lacking.remove(&id).unwrap_or_default());
         }
     }
-    match Fault::all(faults) {
+    match Fault::all(found.faults) {
         Some(fault) => Err(fault),
         None => Ok(()),
     }

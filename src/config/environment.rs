@@ -144,7 +144,13 @@ fn at(line: usize, column: usize, message: &str) -> ConfigError {
 }
 
 fn unreadable(error: &io::Error) -> ConfigError {
-    ConfigError::new(ErrorSite::Whole, format!("cannot read `.env`: {error}"))
+    let why = match error.kind() {
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => error.to_string(),
+    };
+    let mut error = at(1, 1, &format!("cannot read `.env`: {why}"));
+    error.help("make it a file of `NAME=value` lines that can be read, or remove it");
+    error
 }
 
 #[cfg(test)]

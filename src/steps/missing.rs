@@ -2,7 +2,11 @@
 //!
 //! A few looks at the disk and the environment, no engine. What another step may yet make is no finding.
 
-use std::path::Path;
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::Path,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -89,7 +93,34 @@ impl Steps {
         if !self.root.join(context.path).is_dir() {
             faults.push(self.absent(id, &context));
         }
-        (faults, vec![named(&build.path, at.join("dockerfile"))])
+        let key = at.join("dockerfile");
+        let ignores = [
+            format!("{}.dockerignore", build.path),
+            format!("{}/.dockerignore", build.context),
+        ];
+        let read = [&build.path, &ignores[0], &ignores[1]].into_iter();
+        faults.extend(read.filter_map(|path| self.unreadable(path, &key)));
+        (faults, vec![named(&build.path, key)])
+    }
+
+    /// What is there and no file that can be read. That it is not there at all is another matter.
+    fn unreadable(&self, path: &str, key: &KeyPath) -> Option<Fault> {
+        let path = plain(path);
+        let mut first = [0];
+        let read = File::open(self.root.join(&path)).and_then(|mut file| file.read(&mut first));
+        let why = match read {
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) if error.kind() == ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            Err(error) => error.to_string(),
+            Ok(_) => return None,
+        };
+        let fault = Fault::new(format!("cannot read `{}`: {why}", path.display()));
+        Some(
+            fault
+                .class(FaultClass::Usage)
+                .at_key(key.clone())
+                .help("put a file in its place that this user can read"),
+        )
     }
 
     fn of_app(&self, id: &StepId) -> (Vec<Fault>, Vec<Named<'_>>) {

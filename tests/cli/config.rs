@@ -33,6 +33,22 @@ fn errors_point_into_the_file() {
     assert!(cases > 20, "only {cases} cases in {}", folder.display());
 }
 
+#[test]
+fn a_dotenv_that_cannot_be_read_is_named() {
+    let project = Project::new("[project]\nname = \"x\"\n");
+    project.write(".env/x", "");
+    let ran = project.run(&["config"]);
+    assert_eq!(ran.code, 2, "{}", ran.all());
+    expect![[r#"
+        error: cannot read `.env`: it is a folder
+        --> .env:1:1
+         = help: make it a file of `NAME=value` lines that can be read, or remove it
+
+        error: `.env` has 1 error
+    "#]]
+    .assert_eq(&ran.stderr);
+}
+
 const FILE: &str = r#"
 [project]
 name = "hello"

@@ -167,6 +167,15 @@ fn what_is_wrong_in_the_folder_hides_no_plan_and_lets_nothing_start() {
     let migrate = steps.iter().find(|step| step["step"] == "migrate.db");
     assert_eq!(migrate.expect("a step")["reasons"][0]["reason"], "fails");
 
+    std::fs::create_dir(project.join("migrations/V3__folder.sql")).expect("made");
+    let folder = [
+        "`migrations/V3__folder.sql` is a folder, and migrations are read from one folder only",
+        "help: move its files up into `migrations`",
+    ];
+    let plan = says(&["plan"], &folder);
+    assert_eq!(plan.matches("fails: ").count(), 3, "{plan}");
+    says(&["up"], &folder);
+
     // What does not need them is not kept from running.
     let (code, _, stderr) = run(&["up", "postgres.db"]);
     assert_eq!(code, 3, "{stderr}");

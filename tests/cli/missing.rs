@@ -94,6 +94,44 @@ needs = ["task.pages"]
     assert_eq!(ran.stderr, "");
 }
 
+#[test]
+fn what_a_dockerfile_build_reads_is_a_file() {
+    let project = Project::new(
+        r#"
+[project]
+name = "missing"
+
+[app.api]
+build = { dockerfile = "docker/api", context = "ctx" }
+"#,
+    );
+    // As one that this user may not read.
+    project.write("docker/api/x", "");
+    project.write("ctx/.dockerignore/x", "");
+    for args in [&["plan"][..], &["up"]] {
+        let ran = project.run(args);
+        assert_eq!(ran.code, 2, "{}", ran.all());
+        expect![[r#"
+            error: cannot read `docker/api`: it is a folder
+             --> devenv.toml:6:11
+              |
+            6 | build = { dockerfile = "docker/api", context = "ctx" }
+              |           ^^^^^^^^^^
+              |
+              = help: put a file in its place that this user can read
+
+            error: cannot read `ctx/.dockerignore`: it is a folder
+             --> devenv.toml:6:11
+              |
+            6 | build = { dockerfile = "docker/api", context = "ctx" }
+              |           ^^^^^^^^^^
+              |
+              = help: put a file in its place that this user can read
+        "#]]
+        .assert_eq(&ran.stderr);
+    }
+}
+
 /// The first two lines of each error.
 fn heads(text: &str) -> String {
     let is_head = |line: &&str| line.starts_with("error: ") || line.trim().starts_with("-->");

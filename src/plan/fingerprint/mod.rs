@@ -77,8 +77,8 @@ pub fn fingerprint_files(
     digest_all(select::exact(root, names)?, cache, started)
 }
 
-/// As [`fingerprint`], of the files right in a folder whose names end so. The folder may lie outside of the root and be ignored by git;
-/// without it there are none.
+/// As [`fingerprint`], of the files right in a folder whose names end so; something else of such a name is [`Input::Absent`].
+/// The folder may lie outside of the root and be ignored by git; without it there are none.
 pub(super) fn fingerprint_folder(
     root: &Path,
     folder: &str,
@@ -95,15 +95,25 @@ pub(super) fn fingerprint_folder(
         Err(error) if is_gone(&error) => return Ok(BTreeMap::new()),
         Err(error) => return Err(read(error)),
     };
-    let mut names = Vec::new();
+    let (mut names, mut others) = (Vec::new(), BTreeMap::new());
     for entry in entries {
-        let name = entry.map_err(read)?.file_name();
+        let entry = entry.map_err(read)?;
+        let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.ends_with(end) {
-            names.push(format!("{folder}/{name}"));
+        if !name.ends_with(end) {
+            continue;
+        }
+        let name = format!("{folder}/{name}");
+        let kind = entry.file_type().map_err(read)?;
+        if kind.is_file() || kind.is_symlink() {
+            names.push(name);
+        } else {
+            others.insert(field(&name), Input::Absent);
         }
     }
-    fingerprint_files(root, &names, cache)
+    let mut inputs = fingerprint_files(root, &names, cache)?;
+    inputs.append(&mut others);
+    Ok(inputs)
 }
 
 fn digest_all(
