@@ -14,6 +14,9 @@ pub fn add(mut error: Error, command: Option<&str>) -> Error {
     };
     let tip = match error.kind() {
         ErrorKind::InvalidSubcommand => subcommand(&text(ContextKind::InvalidSubcommand)),
+        ErrorKind::MissingRequiredArgument if command == Some("exec") => Some(
+            "`devenv exec NAME -- CMD` runs it inside a step, `devenv exec -- CMD` on this machine",
+        ),
         ErrorKind::UnknownArgument => argument(command, &text(ContextKind::InvalidArg)),
         _ => None,
     };
@@ -109,6 +112,7 @@ mod tests {
             (&["up", "-d"], "returns once everything is ready"),
             (&["up", "--detach"], "returns once everything is ready"),
             (&["exec", "web", "ls"], "`devenv exec NAME -- COMMAND`"),
+            (&["exec", "web"], "inside a step"),
             (&["ps", "web"], "all that runs"),
             (&["upp"], "'up'"),
         ] {

@@ -60,7 +60,7 @@ pub fn runs_not(id: &StepId) -> Fault {
         .help("name a `postgres`, `service` or `app` step")
 }
 
-/// A step that the file does not have, with the one that is most likely meant, else all of its kind.
+/// A step that the file does not have, with the one that is most likely meant, else all of its kind, or of those that are meant there.
 pub fn unknown(plan: &Plan, name: &str, preferred: &[StepKind]) -> Fault {
     let fault = Fault::new(format!("devenv.toml has no step `{name}`")).class(FaultClass::Usage);
     let text = |id: &StepId| match name.contains('.') {
@@ -79,6 +79,8 @@ pub fn unknown(plan: &Plan, name: &str, preferred: &[StepKind]) -> Fault {
     let mut names: Vec<_> = plan.steps.keys().collect();
     if names.iter().any(|id| id.kind.as_str() == kind) {
         names.retain(|id| id.kind.as_str() == kind);
+    } else if names.iter().any(|id| preferred.contains(&id.kind)) {
+        names.retain(|id| preferred.contains(&id.kind));
     } else if names.iter().any(|id| id.kind.is_running_service()) {
         names.retain(|id| id.kind.is_running_service());
     }
@@ -144,5 +146,10 @@ mod tests {
             let expected = format!("devenv.toml has no step `{name}`; {help}");
             assert_eq!(named(name, RUNNING), expected);
         }
+        let tasks = named("frontend", &[StepKind::Task]);
+        assert!(
+            tasks.ends_with("; it has `task.all`, `task.lint`"),
+            "{tasks}"
+        );
     }
 }
