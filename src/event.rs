@@ -185,6 +185,14 @@ impl Events {
         let _ = self.sender.send(record);
     }
 
+    /// What there is to know that is of no step.
+    pub fn notice(&self, message: impl Into<String>) {
+        self.send(Event::Notice {
+            step: None,
+            message: message.into(),
+        });
+    }
+
     /// Everything a step may say while it runs.
     pub fn of(&self, step: &StepId) -> StepEvents {
         StepEvents {

@@ -19,6 +19,7 @@ mod lock;
 mod logs;
 mod migrate;
 mod names;
+mod notices;
 mod orphans;
 mod plan;
 mod preview;

@@ -29,11 +29,7 @@ pub fn former(name: &str) -> String {
 pub async fn remove(steps: &Steps, listing: &Listing) -> Result<(), Fault> {
     let events = &steps.events;
     for name in &listing.former {
-        let message = former(name);
-        events.send(Event::Notice {
-            step: None,
-            message,
-        });
+        events.notice(former(name));
     }
     for step in find(listing, &steps.plan) {
         let decision = Decision::of(Action::Remove, vec![Reason::Orphan]);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{context::Context, names, orphans, preview::Preview, run_steps};
+use super::{context::Context, names, notices, orphans, preview::Preview, run_steps};
 use crate::{
     config::StepId,
     event::Fault,
@@ -34,6 +34,8 @@ const CHANGES: u8 = 4;
 struct Answer<'a> {
     plan: &'a Digest,
     steps: Vec<Row>,
+    /// What a person has to settle, and no step will do.
+    notices: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,6 +56,12 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let steps = cx.steps(cx.silent_events())?;
     let mut rows = orphan_rows(&steps).await?;
     let preview = Preview::of(&steps, &goals).await;
+    let kept = preview
+        .rows
+        .iter()
+        .filter(|(_, d)| d.action == Action::Skip);
+    let kept = kept.map(|(id, _)| id.clone()).collect();
+    let notices = notices::find(&steps, &kept).await?;
     rows.extend(preview.rows);
     let changes = rows.iter().any(|(_, d)| d.action != Action::Skip);
     let text = || report::plan(&rows, &plan.hash);
@@ -66,7 +74,11 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
                 decision: decision.clone(),
             })
             .collect(),
+        notices,
     };
+    for notice in answer.notices.iter().filter(|_| !cx.json()) {
+        anstream::eprintln!("{}", report::note(notice));
+    }
     if let Some(fault) = Fault::all(preview.faults) {
         cx.answer_of_failure(&answer, text);
         return Err(fault);

@@ -39,6 +39,7 @@ impl Preview {
                 }
                 Ok(Verdict::Act(decision)) => {
                     preview.find(steps.missing(&id).await);
+                    preview.find(steps.proto_collision(&id).await.into_iter().collect());
                     decision
                 }
                 Err(fault) => preview.cannot_tell(steps, &id, fault).await,

@@ -10,16 +10,17 @@ use crate::{
     event::{Explain, Fault, FaultClass, count},
     plan::{Outputs, Verdict},
     proto::{self, Changed, Diff, Existing, Leftover, ProtoError, Written},
+    report,
     steps::{Made, Steps},
 };
 
 /// Generate code from protobuf files.
 ///
 /// Nothing is written when any generator fails. Files that are as wanted keep their time; files of an earlier run that nothing generates any
-/// more are deleted, unless they were edited.
+/// more are deleted, unless they were edited: those are named and left alone.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Change nothing: print how the files differ, and fail when they do.
+    /// Change nothing: print how the files differ, and fail when they do, or when an edited file is left that nothing generates any more.
     #[arg(long)]
     check: bool,
     /// Tables to generate, such as `hello` of `[proto.hello]`; all when absent, and what removed tables left is deleted.
@@ -142,10 +143,10 @@ async fn write(
     // Without it, the next run reads the files again, no more.
     let _ = steps.files.save();
     cx.answer(&all, || format!("{lines}{all}\n"));
-    match proto::edited(&all.kept) {
-        Some(fault) => Err(fault),
-        None => Ok(ExitCode::SUCCESS),
+    if let Some(notice) = proto::edited_notice(&all.kept) {
+        anstream::eprintln!("{}", report::note(&notice));
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn gone(leftover: &Leftover) -> String {

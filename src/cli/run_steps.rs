@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use super::{
     context::Context,
-    interrupt, names, orphans, preview, run_lock,
+    interrupt, names, notices, orphans, preview, run_lock,
     session::{Logs, Session, exit_code, failure, timings},
 };
 use crate::{
-    config::StepId,
+    config::{StepId, StepKind},
     engine::RunResult,
-    event::{Event, Explain, Fault, Record},
+    event::{Explain, Fault, Outcome, Record},
     plan::{Outputs, Plan},
     steps::Steps,
 };
@@ -109,13 +109,24 @@ impl<'a> Run<'a> {
         let result = session
             .run(&steps.plan, &goals, steps.clone(), session.options())
             .await?;
+        let notice = |message: String| session.events().notice(message);
         if let Err(error) = steps.files.save() {
             // The next run reads the files again, no more.
-            let message = format!("{}", error.explain());
-            session.events().send(Event::Notice {
-                step: None,
-                message,
-            });
+            notice(format!("{}", error.explain()));
+        }
+        // What was acted upon is not as it was seen before.
+        let is_as_seen = |id: &&StepId| match result.outcomes.get(*id) {
+            Some(Outcome::Skipped) => true,
+            _ => id.kind == StepKind::Proto,
+        };
+        let kept = result.outputs.keys().filter(is_as_seen).cloned();
+        // They are an extra: what cannot be looked at now is for the next time.
+        for message in notices::find(&steps, &kept.collect())
+            .await
+            .into_iter()
+            .flatten()
+        {
+            notice(message);
         }
         Ok(result)
     }

@@ -64,11 +64,7 @@ impl Session {
             Err(error) => {
                 // A run without its log is better than none.
                 let fault = error.explain();
-                let message = format!("this run is not logged: {fault}");
-                events.send(Event::Notice {
-                    step: None,
-                    message,
-                });
+                events.notice(format!("this run is not logged: {fault}"));
                 None
             }
         };

@@ -1,4 +1,4 @@
-//! Files that nothing generates any more and no table of the file answers for: what tables that are gone left behind.
+//! Files that nothing generates any more: what tables that are gone left behind, and what was edited and is not ours to delete.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -6,9 +6,10 @@ use super::{
     error::{ProtoError, write_error},
     manifest::{self, Records},
     output::{Changed, delete, manifests},
-    pending::{is_ours, read},
+    pending::{is_ours, read, stale},
+    rust,
 };
-use crate::event::Fault;
+use crate::{config::Proto, event::Fault};
 
 /// What a table that devenv.toml no longer has left on disk; paths relative to the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,27 +79,52 @@ pub fn remove(root: &Path, state: &Path, leftover: &Leftover) -> Result<(), Prot
         .map_err(|source| write_error(dir, source))
 }
 
-/// The error about files that were generated, then edited, and that nothing generates any more: they are never deleted, and it is the
-/// same wherever they are found.
+/// Files that a table generated before and that were edited since; `generated` is what it generates now. Blocks.
+pub fn kept(
+    root: &Path,
+    state: &Path,
+    name: &str,
+    proto: &Proto,
+    generated: &BTreeSet<String>,
+) -> Result<Vec<String>, ProtoError> {
+    let records = Records::load(&manifests(state));
+    let folder = match &proto.rust {
+        Some(rust) => Some(rust::folder(name, rust)?),
+        None => None,
+    };
+    let is_generated = |path: &str| generated.contains(path);
+    let stale = stale(root, name, is_generated, folder.as_deref(), &records)?;
+    let edited = stale.into_iter().filter(|(_, stale)| !stale.deletable);
+    Ok(edited.map(|(path, _)| path).collect())
+}
+
+/// What is said of files that were generated, then edited, and that nothing generates any more. They are never deleted and in nobody's
+/// way: it is an error for `--check` alone, whose question is whether the disk is as generated.
 pub fn edited(paths: &[String]) -> Option<Fault> {
-    match paths {
-        [] => None,
-        [path] => Some(
-            Fault::new(format!(
-                "`{path}` was edited, and nothing generates it any more"
-            ))
-            .at_file(path, 1, 1)
-            .help("delete it; or, to keep it, take away its first line and give it another name"),
-        ),
-        many => {
-            let fault = Fault::new(format!(
-                "{} files were edited, and nothing generates them any more",
-                many.len()
-            ));
-            let named = many.iter().map(|path| format!("`{path}`"));
-            Some(named.fold(fault, Fault::note).help(
-                "delete them; or, to keep one, take away its first line and give it another name",
-            ))
-        }
-    }
+    let fault = Fault::new(found(paths)?).help(WAY_OUT);
+    Some(match paths {
+        [path] => fault.at_file(path, 1, 1),
+        _ => fault,
+    })
+}
+
+/// The same in one line.
+pub fn edited_notice(paths: &[String]) -> Option<String> {
+    Some(format!("{}: {WAY_OUT}", found(paths)?))
+}
+
+const WAY_OUT: &str =
+    "delete what is not needed; to keep a file, take away its first line and give it another name";
+
+fn found(paths: &[String]) -> Option<String> {
+    let names: Vec<_> = paths.iter().map(|path| format!("`{path}`")).collect();
+    let (were, them) = match paths {
+        [] => return None,
+        [_] => ("was", "it"),
+        _ => ("were", "them"),
+    };
+    let names = names.join(", ");
+    Some(format!(
+        "{names} {were} edited, and nothing generates {them} any more"
+    ))
 }

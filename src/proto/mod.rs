@@ -26,7 +26,7 @@ use crate::config::{KeyPath, Proto};
 
 pub use compile::inputs;
 pub use error::{ProtoError, VersionMismatch};
-pub use leftover::{Leftover, edited, left_behind, leftovers, remove};
+pub use leftover::{Leftover, edited, edited_notice, kept, left_behind, leftovers, remove};
 pub use output::{Changed, Diff, Existing, Written, check, write};
 pub use rival::{disjoint, rivals};
 
@@ -87,6 +87,19 @@ pub async fn generate(
         writers,
         rust_folder,
     })
+}
+
+/// Who writes which file of the Rust output: all that is known without running a plugin.
+pub async fn rust_writers(
+    root: &Path,
+    name: &str,
+    proto: &Proto,
+    cancel: &CancellationToken,
+) -> Result<Writers, ProtoError> {
+    let (_, rust) = in_process(root, name, proto, cancel).await?;
+    let files = merge::merge(name, rust, std::iter::empty())?;
+    let writers = files.into_iter().map(|(path, (writer, _))| (path, writer));
+    Ok(writers.collect())
 }
 
 /// Compiling and the Rust output, on a thread of their own.

@@ -16,6 +16,7 @@ mod tests;
 
 pub use json::json_line;
 pub use plan::plan;
+pub use progress::note;
 pub use renderer::{Format, Renderer, Setting};
 pub use table::{Cell, Table};
 pub use timings::{Link, Span, Timings};

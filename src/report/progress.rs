@@ -159,8 +159,8 @@ impl Seen {
             Event::Waiting { holder } => Some(format!("Waiting for another run: {holder}")),
             Event::Notice { step, message } => {
                 let about = step.as_ref().map(|step| format!("`{step}`: "));
-                let note = styled(CAUTION, "note:");
-                Some(format!("{note} {}{message}", about.unwrap_or_default()))
+                let message = format!("{}{message}", about.unwrap_or_default());
+                Some(note(&message))
             }
             Event::Cancelling { signal } if self.signals < 2 => Some(format!(
                 "{signal}: stopping {}, once more to end at once",
@@ -278,4 +278,9 @@ impl Seen {
         }
         parts.join(", ")
     }
+}
+
+/// What is worth knowing and no failure.
+pub fn note(message: &str) -> String {
+    format!("{} {message}", styled(CAUTION, "note:"))
 }

@@ -13,6 +13,7 @@ use crate::{
     event::{Explain, Fault},
     plan::{Acted, Action, Digest, Output, Outputs, Verdict},
     proto::{self, Generated, Leftover, Writers, Written},
+    store::Since,
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
@@ -32,9 +33,6 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     for path in &written.deleted {
         cx.events
             .log(format!("deleted {path}: nothing generates it any more"));
-    }
-    if let Some(fault) = proto::edited(&written.kept) {
-        cx.events.notice(fault.message);
     }
     Ok(Acted {
         output,
@@ -111,6 +109,28 @@ impl Steps {
         Ok(writers)
     }
 
+    /// Whether another table writes a file of this one, as far as that shows without running a plugin.
+    pub async fn proto_collision(&self, id: &StepId) -> Option<Fault> {
+        let tables = &self.config.proto;
+        let has_rust = |name: &&str| tables.get(*name).is_some_and(|table| table.rust.is_some());
+        let own = Some(id.name.as_str()).filter(|_| id.kind == StepKind::Proto);
+        let own = own.filter(has_rust)?;
+        let rivals = proto::rivals(&self.config, own).into_iter();
+        let rivals: Vec<_> = rivals.filter(has_rust).collect();
+        if rivals.is_empty() {
+            return None;
+        }
+        let never = CancellationToken::new();
+        let mut all = Vec::new();
+        for name in rivals.into_iter().chain([own]) {
+            let table = tables.get(name)?;
+            // What cannot be compiled says so itself.
+            all.extend(proto::rust_writers(&self.root, name, table, &never).await);
+        }
+        let found = proto::disjoint(&self.config.source, &all);
+        found.err().map(|error| error.explain())
+    }
+
     fn known_writers(&self) -> MutexGuard<'_, BTreeMap<StepId, Writers>> {
         self.writers
             .lock()
@@ -136,6 +156,28 @@ impl Steps {
             proto::leftovers(&root, &state, &tables)
         })
         .await
+    }
+
+    /// Files that were edited and that nothing generates any more: of tables that the file no longer has, and of these, as far as
+    /// they are up to date.
+    pub async fn edited_leftovers(&self, tables: &BTreeSet<StepId>) -> Result<Vec<String>, Fault> {
+        let leftovers = self.generated_leftovers().await?.into_iter();
+        let mut edited: BTreeSet<_> = leftovers.flat_map(|leftover| leftover.edited).collect();
+        for id in tables {
+            let record = self.store.record(id);
+            let generated = match record.filter(|record| record.since == Since::Nothing) {
+                Some(record) => record.outputs.into_keys().collect(),
+                None => continue,
+            };
+            let (root, state) = (self.root.clone(), self.store.dir().to_owned());
+            let (config, name) = (self.config.clone(), id.name.clone());
+            let kept = move || match config.proto.get(&name) {
+                Some(table) => proto::kept(&root, &state, &name, table, &generated),
+                None => Ok(Vec::new()),
+            };
+            edited.extend(blocking(kept).await?);
+        }
+        Ok(edited.into_iter().collect())
     }
 
     /// Deletes what is as it was generated.

@@ -154,6 +154,8 @@ fn two_tables_that_write_one_file_are_refused_before_anything_is_touched() {
         &["proto", "hello"],
         &["proto", "second"],
         &["proto", "--check"],
+        &["plan"],
+        &["plan", "proto.second"],
         &["up", "proto.hello"],
         &["up", "proto.second"],
         &["up"],
@@ -186,24 +188,63 @@ fn an_edited_file_that_nothing_generates_is_named_and_never_deleted() {
     let edited = project.read("gen/old.rs") + "fn mine() {}\n";
     project.write("gen/old.rs", &edited);
     fs::remove_file(project.join("proto/old.proto")).expect("a file");
-    let said = expect![[r#"
-        error: `gen/old.rs` was edited, and nothing generates it any more
-        --> gen/old.rs:1:1
-         = help: delete it; or, to keep it, take away its first line and give it another name
-    "#]];
-    for args in [&["proto"][..], &["proto", "--check"], &["proto"]] {
-        let ran = project.run(args);
-        assert_eq!(ran.code, 1, "{args:?} {}", ran.all());
-        said.assert_eq(&ran.stderr);
+    let said = "`gen/old.rs` was edited, and nothing generates it any more: \
+        delete what is not needed; to keep a file, take away its first line and give it another name\n";
+    for args in [
+        &["up"][..],
+        &["up"],
+        &["plan"],
+        &["proto"],
+        &["up"],
+        &["plan"],
+    ] {
+        let ran = project.ok(args);
+        assert!(ran.stderr.contains(said), "{args:?} {}", ran.all());
+        assert_eq!(ran.stderr.matches("was edited").count(), 1, "{args:?}");
         assert_eq!(project.read("gen/old.rs"), edited);
     }
+    assert!(project.ok(&["plan"]).stdout.contains("No changes"));
+    let json = project.ok(&["plan", "--output", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!(answer["notices"], serde_json::json!([said.trim()]));
+    // Whether the disk is as generated is its whole question.
+    let check = project.run(&["proto", "--check"]);
+    assert_eq!(check.code, 1, "{}", check.all());
+    expect![[r#"
+        error: `gen/old.rs` was edited, and nothing generates it any more
+        --> gen/old.rs:1:1
+         = help: delete what is not needed; to keep a file, take away its first line and give it another name
+    "#]]
+    .assert_eq(&check.stderr);
     // What the help says to do.
     let own = edited.split_once('\n').expect("lines").1;
     project.write("gen/own.rs", own);
     fs::remove_file(project.join("gen/old.rs")).expect("a file");
     project.ok(&["proto", "--check"]);
-    project.ok(&["proto"]);
+    for args in [&["proto"][..], &["plan"], &["up"]] {
+        let ran = project.ok(args);
+        assert!(!ran.stderr.contains("edited"), "{}", ran.all());
+    }
     assert_eq!(project.read("gen/own.rs"), own);
+}
+
+#[test]
+fn an_edited_file_of_a_removed_table_is_in_nobodys_way() {
+    let second = "[proto.second]\nfiles = [\"proto/hello.proto\"]\nrust = { out = \"gen2\" }\n";
+    let project = two_tables(second);
+    project.ok(&["proto"]);
+    let edited = project.read("gen2/hello.rs") + "fn mine() {}\n";
+    project.write("gen2/hello.rs", &edited);
+    let only_first = project.read("devenv.toml").replace(second, "");
+    project.write("devenv.toml", &only_first);
+    for args in [&["plan"][..], &["up"], &["up"], &["proto"], &["plan"]] {
+        let ran = project.ok(args);
+        let said = "`gen2/hello.rs` was edited, and nothing generates it any more";
+        assert!(ran.stderr.contains(said), "{args:?} {}", ran.all());
+        assert_eq!(project.read("gen2/hello.rs"), edited);
+    }
+    let check = project.run(&["proto", "--check"]);
+    assert_eq!(check.code, 1, "{}", check.all());
 }
 
 #[test]
