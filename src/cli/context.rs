@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Global, OutputFormat, failure, session};
+use super::{Global, OutputFormat, exit, failure, session};
 use crate::{
     config::{self, Config, Source, StepId},
     database::Target,
@@ -247,9 +247,14 @@ impl Context {
     pub fn print(&self, text: &str) {
         let mut out = anstream::stdout();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        if let Err(error) = written
-            && error.kind() != io::ErrorKind::BrokenPipe
-        {
+        if let Err(error) = written {
+            self.not_written(&error);
+        }
+    }
+
+    /// What could not be written to stdout is told by [`Context::written`], but for a reader that has gone.
+    pub fn not_written(&self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::BrokenPipe {
             self.unwritten.get_or_init(|| error.to_string());
         }
     }
@@ -282,12 +287,21 @@ impl Context {
 
     /// Ends the JSON on stdout with the failure; nothing where none was asked for.
     pub fn print_failure(&self, fault: &Fault) {
+        self.print_failure_with_code(fault, exit::number(fault.class));
+    }
+
+    /// As [`Context::print_failure`], where the command ends with a code of its own.
+    pub fn print_failure_with_code(&self, fault: &Fault, exit_code: u8) {
         if self.json() {
             let fault = match self.source.get() {
                 Some(source) => fault.clone().located(source),
                 None => fault.clone(),
             };
-            self.print(&failure::line(&fault, self.answer.get()));
+            self.print(&failure::line_with_code(
+                &fault,
+                self.answer.get(),
+                exit_code,
+            ));
         }
     }
 }

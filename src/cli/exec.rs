@@ -52,7 +52,9 @@ pub async fn inside(cx: &Context, step: &StepId, exec: Exec) -> Result<ExitCode,
     match cx.runtime()?.exec(step, exec, stdio).await {
         Ok(code) => Ok(exit::of_child(code)),
         Err(error @ RuntimeError::NoCommand { .. }) => {
-            cx.show(&error.explain());
+            let fault = error.explain();
+            cx.show(&fault);
+            cx.print_failure_with_code(&fault, NOT_FOUND);
             Ok(ExitCode::from(NOT_FOUND))
         }
         Err(error) => Err(error.explain()),

@@ -22,11 +22,13 @@ struct Told<'a> {
 }
 
 pub fn line(fault: &Fault, answer: Option<&Json>) -> String {
+    line_with_code(fault, answer, exit::number(fault.class))
+}
+
+/// Where the command ends with another code than failures of this class do.
+pub fn line_with_code(fault: &Fault, answer: Option<&Json>, exit_code: u8) -> String {
     let failure = Failure {
-        error: Told {
-            fault,
-            exit_code: exit::number(fault.class),
-        },
+        error: Told { fault, exit_code },
         answer,
     };
     let json = serde_json::to_string(&failure).expect("failures are plain data");

@@ -165,7 +165,7 @@ pub async fn with_progress<T>(
     let cancel = CancellationToken::new();
     let result = interrupt::cancelling(&cancel, work(&events, &cancel)).await;
     if let Some(session) = session {
-        session.close().await;
+        session.close(cx).await;
     }
     Ok(result)
 }

@@ -22,6 +22,7 @@ use crate::{
     engine::{self, Signal},
     event::{Events, Explain, Fault, FaultClass},
     runtime::{AnyRuntime, Followed, LogLine, LogOptions, LogStream, Runtime, RuntimeError},
+    sys::pipe::stdout_abandoned,
 };
 
 /// Show what the steps print.
@@ -88,8 +89,8 @@ pub fn signals() -> Result<impl Stream<Item = Signal>, Fault> {
     })
 }
 
-/// Prints the lines of these steps, of all that there are when none is named: those there are, or when followed until a signal comes
-/// or nothing is left of them.
+/// Prints the lines of these steps, of all that there are when none is named: those there are, or when followed until a signal comes,
+/// nothing is left of them, or nobody reads any more.
 pub async fn show(
     cx: &Context,
     wanted: &[StepId],
@@ -112,6 +113,8 @@ pub async fn show(
     tokio::select! {
         shown = print_all(cx, &steps, &printer, lines) => shown,
         _ = signals.next() => Ok(()),
+        // Also when nothing more is printed, so that no write would tell.
+        () = stdout_abandoned() => Ok(()),
     }
 }
 
@@ -166,8 +169,9 @@ async fn print_all(
         match happened.map_err(|error| error.explain())? {
             Followed::Line(line) => {
                 gone.remove(&step);
-                // The reader has gone, as with `| head`.
-                if printer.print(index, &step, &line).is_err() {
+                // Mostly the reader has gone, as with `| head`.
+                if let Err(error) = printer.print(index, &step, &line) {
+                    cx.not_written(&error);
                     return Ok(());
                 }
             }

@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
         let logs = if cx.verbose { Logs::Shown } else { self.logs };
         let session = Session::open(cx, self.command, logs)?;
         let result = self.locked(cx, &session).await;
-        let records = session.close().await;
+        let records = session.close(cx).await;
         let result = result?;
         if let Some(fault) = failure(&result).filter(|_| cx.json()) {
             // Otherwise it was shown as it happened.

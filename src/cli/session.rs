@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{IsTerminal, stderr},
+    io::{self, IsTerminal, stderr},
     process::ExitCode,
     sync::Arc,
 };
@@ -39,7 +39,7 @@ pub struct Session {
     events: Events,
     closing: CancellationToken,
     /// Ends when everything was shown and written; gives the records that timings need.
-    fan_out: JoinHandle<Vec<Record>>,
+    fan_out: JoinHandle<(Vec<Record>, io::Result<()>)>,
 }
 
 impl Session {
@@ -104,9 +104,15 @@ impl Session {
     }
 
     /// Returns once all events were shown and written; the terminal is the caller's again. The records are those of steps and runs.
-    pub async fn close(self) -> Vec<Record> {
+    pub async fn close(self, cx: &Context) -> Vec<Record> {
         self.closing.cancel();
-        self.fan_out.await.unwrap_or_default()
+        let Ok((records, written)) = self.fan_out.await else {
+            return Vec::new();
+        };
+        if let Err(error) = written {
+            cx.not_written(&error);
+        }
+        records
     }
 }
 
@@ -141,7 +147,7 @@ async fn fan_out(
     renderer: Renderer,
     log: Option<RunLog>,
     closing: CancellationToken,
-) -> Vec<Record> {
+) -> (Vec<Record>, io::Result<()>) {
     let (to_screen, screen) = unbounded_channel();
     let (to_disk, disk) = unbounded_channel();
     // A terminal that is held with Ctrl-S, or a slow reader of a pipe, holds a program that prints, not the run.
@@ -164,8 +170,8 @@ async fn fan_out(
         }
     }
     drop((to_screen, to_disk));
-    let _ = tokio::join!(screen, disk);
-    kept
+    let (shown, _) = tokio::join!(screen, disk);
+    (kept, shown.unwrap_or(Ok(())))
 }
 
 fn pass_on(
@@ -301,7 +307,7 @@ mod tests {
         let goals = plan.steps.keys().cloned().collect();
         let options = session.options();
         let result = session.run(&plan, &goals, work, options).await;
-        let records = session.close().await;
+        let records = session.close(cx).await;
         (result.expect("signals"), records, events)
     }
 

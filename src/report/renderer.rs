@@ -61,35 +61,36 @@ impl Renderer {
         }
     }
 
-    /// Shows all records to the last. Writing may block, so this wants a thread of its own.
-    pub async fn run(self, records: mpsc::UnboundedReceiver<Record>) {
+    /// Shows all records to the last, and says why an answer on standard output could not be written. Writing may block, so this
+    /// wants a thread of its own.
+    pub async fn run(self, records: mpsc::UnboundedReceiver<Record>) -> io::Result<()> {
         match self {
             Self::Tty(tty) => run_tty(tty, records).await,
             Self::Plain(mut plain) => {
                 let stderr = anstream::AutoStream::auto(io::stderr());
-                write_all(stderr, records, |record| plain.show(record)).await;
+                // What is told beside the answer is no answer.
+                let _ = write_all(stderr, records, |record| plain.show(record)).await;
             }
-            Self::Json => write_all(io::stdout(), records, json_line).await,
+            Self::Json => return write_all(io::stdout(), records, json_line).await,
         }
+        Ok(())
     }
 }
 
-/// Once the reader has gone (`| head`), the rest is dropped in silence: the run itself goes on.
+/// Once nothing more can be written, as when the reader has gone (`| head`), the rest is dropped: the run itself goes on.
 async fn write_all(
     mut out: impl Write,
     mut records: mpsc::UnboundedReceiver<Record>,
     mut show: impl FnMut(&Record) -> String,
-) {
-    let mut open = true;
+) -> io::Result<()> {
+    let mut written = Ok(());
     while let Some(record) = records.recv().await {
         let text = show(&record);
-        if open && !text.is_empty() {
-            open = out
-                .write_all(text.as_bytes())
-                .and_then(|()| out.flush())
-                .is_ok();
+        if written.is_ok() && !text.is_empty() {
+            written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         }
     }
+    written
 }
 
 async fn run_tty(mut tty: Tty, mut records: mpsc::UnboundedReceiver<Record>) {
@@ -114,7 +115,7 @@ async fn run_tty(mut tty: Tty, mut records: mpsc::UnboundedReceiver<Record>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Events};
+    use crate::event::Events;
 
     /// Takes one line, then its reader has gone.
     struct Head {
@@ -139,18 +140,16 @@ mod tests {
     async fn a_reader_that_leaves_does_not_stop_the_events() {
         let (events, records) = Events::channel();
         for message in ["a", "b", "c"].map(str::to_owned) {
-            events.send(Event::Notice {
-                step: None,
-                message,
-            });
+            events.notice(message);
         }
         drop(events);
         let (mut head, mut taken) = (Head { lines: 0 }, 0);
-        write_all(&mut head, records, |record| {
+        let written = write_all(&mut head, records, |record| {
             taken += 1;
             json_line(record)
-        })
-        .await;
+        });
+        let error = written.await.expect_err("the reader has gone");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         assert_eq!((head.lines, taken), (1, 3));
     }
 }

@@ -6,6 +6,7 @@ pub mod docker_host;
 pub mod fs;
 pub mod net;
 pub mod paths;
+pub mod pipe;
 pub mod platform;
 pub mod process;
 pub mod random;

@@ -109,10 +109,12 @@ fn wrong_arguments_are_usage_errors() {
 #[test]
 fn an_answer_that_cannot_be_written_is_a_failure() {
     let project = Project::new("[project]\nname = \"x\"\n");
-    let full = std::fs::File::create("/dev/full").expect("Linux has it");
-    let mut command = project.command(&["config"]);
-    let output = command.stdout(full).output().expect("devenv runs");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{text}");
-    assert!(text.contains("cannot write to standard output"), "{text}");
+    for args in [&["config"][..], &["up", "--output", "json"]] {
+        let full = std::fs::File::create("/dev/full").expect("Linux has it");
+        let mut command = project.command(args);
+        let output = command.stdout(full).output().expect("devenv runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {text}");
+        assert!(text.contains("cannot write to standard output"), "{text}");
+    }
 }

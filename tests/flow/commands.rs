@@ -67,6 +67,38 @@ fn logs_by_tail_time_step_and_format() {
 }
 
 #[test]
+fn logs_that_cannot_be_written_are_a_failure() {
+    let base = image::busybox();
+    let project = talkers(&base);
+    project.ok(&["up"]);
+    for more in [&[][..], &["--follow"], &["--output", "json"]] {
+        let full = std::fs::File::create("/dev/full").expect("Linux has it");
+        let mut command = project.command(&["logs", "service.one"]);
+        let output = command.args(more).stdout(full).output();
+        let output = output.expect("devenv runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{more:?}: {text}");
+        assert!(text.contains("cannot write to standard output"), "{text}");
+    }
+}
+
+#[test]
+fn a_command_that_is_not_inside_is_a_failure_also_in_json() {
+    let base = image::busybox();
+    let project = talkers(&base);
+    project.ok(&["up"]);
+    let exec = ["exec", "service.one", "--", "/nosuch"];
+    let ran = project.run(&exec);
+    assert_eq!((ran.code, ran.stdout.as_str()), (127, ""), "{}", ran.all());
+    let json = project.run(&[&["--output", "json"][..], &exec].concat());
+    assert_eq!(json.code, 127, "{}", json.all());
+    let error = &json.json()["error"];
+    assert_eq!(error["exit_code"], 127, "{}", json.all());
+    let message = error["message"].to_string();
+    assert!(message.contains("/nosuch"), "{}", json.all());
+}
+
+#[test]
 fn logs_are_followed_until_ctrl_c() {
     let base = image::busybox();
     let project = talkers(&base);
@@ -101,6 +133,18 @@ fn logs_are_followed_until_ctrl_c() {
     assert_eq!(wrong["stream"], "stderr");
     logs.signal(Signal::Interrupt);
     let ran = logs.wait();
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn followed_logs_end_with_their_reader_though_nothing_more_is_said() {
+    let base = image::busybox();
+    let project = talkers(&base);
+    project.ok(&["up"]);
+    let mut logs = project.start(&["logs", "--follow", "service.one"], &[]);
+    logs.wait_for_line("one last");
+    let ran = logs.leave();
     assert_eq!(ran.code, 0, "{}", ran.all());
     assert_eq!(ran.stderr, "");
 }

@@ -17,7 +17,8 @@ pub enum Signal {
 /// A started `devenv … --output json`.
 pub struct Running {
     child: Option<Child>,
-    events: BufReader<ChildStdout>,
+    /// Its standard output, while somebody reads it.
+    events: Option<BufReader<ChildStdout>>,
     /// Read on a thread of its own, so that a full pipe never holds the run.
     errors: Option<std::thread::JoinHandle<String>>,
     seen: String,
@@ -41,7 +42,7 @@ impl Project {
             text
         });
         Running {
-            events: BufReader::new(child.stdout.take().expect("piped")),
+            events: child.stdout.take().map(BufReader::new),
             child: Some(child),
             errors: Some(errors),
             seen: String::new(),
@@ -82,7 +83,8 @@ impl Running {
     pub fn wait_for(&mut self, event: &str, step: &str) {
         loop {
             let mut line = String::new();
-            let read = self.events.read_line(&mut line).expect("UTF-8");
+            let events = self.events.as_mut().expect("piped");
+            let read = events.read_line(&mut line).expect("UTF-8");
             self.seen += &line;
             assert!(read > 0, "no `{event}` of `{step}`: {}", self.end().all());
             let record: serde_json::Value = serde_json::from_str(&line).expect("JSON");
@@ -97,7 +99,8 @@ impl Running {
     pub fn wait_for_line(&mut self, text: &str) {
         loop {
             let mut line = String::new();
-            let read = self.events.read_line(&mut line).expect("UTF-8");
+            let events = self.events.as_mut().expect("piped");
+            let read = events.read_line(&mut line).expect("UTF-8");
             self.seen += &line;
             assert!(read > 0, "no line with `{text}`: {}", self.end().all());
             if line.contains(text) {
@@ -121,9 +124,17 @@ impl Running {
         self.end()
     }
 
+    /// Reads no more of what it writes, as `| head` does, and waits for its end.
+    pub fn leave(mut self) -> Ran {
+        self.events = None;
+        self.end()
+    }
+
     fn end(&mut self) -> Ran {
         let mut rest = String::new();
-        self.events.read_to_string(&mut rest).expect("UTF-8");
+        if let Some(events) = &mut self.events {
+            events.read_to_string(&mut rest).expect("UTF-8");
+        }
         self.seen += &rest;
         let mut child = self.child.take().expect("ended once");
         let status = child.wait().expect("it ends");
