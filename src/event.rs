@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 pub use fault::{Explain, Fault, FaultClass, Site};
 use mask::Mask;
-pub use mask::percent_encode;
+pub use mask::{is_too_short, percent_encode};
 use room::{Held, Room};
 pub use spot::Spot;
 

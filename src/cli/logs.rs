@@ -20,8 +20,9 @@ use super::{context::Context, names, run_lock};
 use crate::{
     config::{StepId, duration},
     engine::{self, Signal},
-    event::{Events, Explain, Fault, FaultClass},
+    event::{Explain, Fault, FaultClass},
     runtime::{AnyRuntime, Followed, LogLine, LogOptions, LogStream, Runtime, RuntimeError},
+    steps::Steps,
     sys::pipe::stdout_abandoned,
 };
 
@@ -100,9 +101,10 @@ pub async fn show(
 ) -> Result<(), Fault> {
     let steps = steps_to_show(cx, wanted).await?;
     let events = cx.silent_events();
-    cx.steps(events.clone())?.mask_secrets(&steps).await;
+    let masking = cx.steps(events)?;
+    masking.mask_secrets(&steps).await;
     let printer = Printer {
-        events,
+        masking,
         json: cx.json(),
         // One step that was asked for by name needs no name before its lines.
         prefix: prefix && (steps.len() != 1 || wanted.is_empty()),
@@ -167,8 +169,11 @@ async fn print_all(
     let mut gone = BTreeSet::new();
     while let Some((index, step, happened)) = lines.next().await {
         match happened.map_err(|error| error.explain())? {
-            Followed::Line(line) => {
+            Followed::Begins(with) => {
                 gone.remove(&step);
+                printer.masking.mask_made_with(&step, &with);
+            }
+            Followed::Line(line) => {
                 // Mostly the reader has gone, as with `| head`.
                 if let Err(error) = printer.print(index, &step, &line) {
                     cx.not_written(&error);
@@ -220,7 +225,7 @@ async fn earliest(mut streams: Vec<Lines>) -> Option<(StepLine, Vec<Lines>)> {
         // A failure comes at once, as what has no time does.
         let written = match line {
             Ok(Followed::Line(line)) => line.written,
-            Ok(Followed::Ended | Followed::Gone) | Err(_) => None,
+            Ok(Followed::Begins(_) | Followed::Ended | Followed::Gone) | Err(_) => None,
         };
         let at = (written, index);
         first = Some(first.map_or(at, |first| first.min(at)));
@@ -231,7 +236,7 @@ async fn earliest(mut streams: Vec<Lines>) -> Option<(StepLine, Vec<Lines>)> {
 
 struct Printer {
     /// Knows what to mask.
-    events: Events,
+    masking: Steps,
     json: bool,
     prefix: bool,
     width: usize,
@@ -240,7 +245,7 @@ struct Printer {
 impl Printer {
     fn print(&self, index: usize, step: &StepId, line: &LogLine) -> std::io::Result<()> {
         let mut out = anstream::stdout().lock();
-        let text = &self.events.masked(&line.text);
+        let text = &self.masking.events.masked(&line.text);
         if self.json {
             let line = JsonLine {
                 step,

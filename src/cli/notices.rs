@@ -15,3 +15,8 @@ pub async fn find(steps: &Steps, kept: &BTreeSet<StepId>) -> Result<Vec<String>,
     let edited = steps.edited_leftovers(&protos.cloned().collect()).await?;
     Ok(proto::edited_notice(&edited).into_iter().collect())
 }
+
+/// Of a secret that shows wherever it is printed.
+pub fn not_masked(secret: &str) -> String {
+    format!("secret `{secret}` is not masked where it is shown: it has fewer than 4 bytes")
+}

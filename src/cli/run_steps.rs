@@ -114,6 +114,13 @@ impl<'a> Run<'a> {
             // The next run reads the files again, no more.
             notice(format!("{}", error.explain()));
         }
+        if self.command == "up" {
+            let short = steps.too_short_secrets();
+            short
+                .iter()
+                .map(|name| notices::not_masked(name))
+                .for_each(notice);
+        }
         // What was acted upon is not as it was seen before.
         let is_as_seen = |id: &&StepId| match result.outcomes.get(*id) {
             Some(Outcome::Skipped) => true,

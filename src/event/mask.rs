@@ -5,6 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// What is shorter hides nothing but other words: `***` in the place of every `db` would even tell it.
 const SHORTEST: usize = 4;
 
+/// Whether text can be masked at all. Nothing has nothing to hide.
+pub fn is_too_short(secret: &str) -> bool {
+    (1..SHORTEST).contains(&secret.trim().len())
+}
+
 /// Shared by all who may show something. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Mask {
@@ -87,5 +92,7 @@ mod tests {
         let mask = Mask::default();
         mask.add("db");
         assert_eq!(mask.apply("postgres.db"), "postgres.db");
+        let short = ["", "db", "abc\n", "abcd"].map(is_too_short);
+        assert_eq!(short, [false, true, true, false]);
     }
 }

@@ -76,8 +76,8 @@ pub trait Runtime {
         options: LogOptions,
     ) -> BoxStream<'static, Result<Followed, RuntimeError>>;
 
-    /// The variables that the instance of the step was started with, secrets included: never to be shown.
-    async fn environment(&self, step: &StepId) -> Result<BTreeMap<String, String>, RuntimeError>;
+    /// What the instance of the step was made with, its secrets included: never to be shown.
+    async fn made_with(&self, step: &StepId) -> Result<MadeWith, RuntimeError>;
 
     /// Runs a command inside what runs; its exit code.
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError>;
@@ -175,8 +175,8 @@ impl Runtime for AnyRuntime {
         pass!(self, runtime => runtime.follow(step, options))
     }
 
-    async fn environment(&self, step: &StepId) -> Result<BTreeMap<String, String>, RuntimeError> {
-        pass!(self, runtime => runtime.environment(step).await)
+    async fn made_with(&self, step: &StepId) -> Result<MadeWith, RuntimeError> {
+        pass!(self, runtime => runtime.made_with(step).await)
     }
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {

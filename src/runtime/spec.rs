@@ -203,9 +203,28 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// What an instance was made with.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct MadeWith {
+    /// All its variables, secrets included: never to be shown.
+    pub environment: BTreeMap<String, String>,
+    pub inputs: Inputs,
+}
+
+impl std::fmt::Debug for MadeWith {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.environment.keys().collect();
+        f.debug_struct("MadeWith")
+            .field("environment", &names)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What happens to a log that is followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Followed {
+    /// The lines from here on are of what was made with this.
+    Begins(MadeWith),
     Line(LogLine),
     /// It runs no more; its next start is waited for.
     Ended,

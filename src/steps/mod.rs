@@ -8,6 +8,7 @@ mod build;
 mod container;
 mod image;
 mod inputs;
+mod mask;
 mod migrate;
 mod missing;
 mod ports;
@@ -31,7 +32,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, KeyPath, StepId, StepKind, Template},
+    config::{Config, KeyPath, Service, StepId, StepKind, Template},
     event::{Events, Explain, Fault, FaultClass, StepEvents},
     image::Images,
     lockfile::Lock,
@@ -43,6 +44,7 @@ use crate::{
 };
 
 pub use container::ports;
+pub use mask::too_short_secrets;
 pub use ports::published;
 pub use postgres::target as postgres_target;
 pub use proto::Made;
@@ -221,6 +223,15 @@ impl Steps {
             StepKind::Build => Action::Build,
             StepKind::Postgres | StepKind::Service | StepKind::App => Action::Start,
             StepKind::Migrate => Action::Apply,
+        }
+    }
+
+    /// What the file says of a service or of what an app runs; `None` for other steps.
+    fn service(&self, id: &StepId) -> Option<&Service> {
+        match id.kind {
+            StepKind::App => self.config.app.get(&id.name).map(|app| &app.service),
+            StepKind::Service => self.config.service.get(&id.name),
+            _ => None,
         }
     }
 

@@ -61,12 +61,7 @@ impl Steps {
 
     /// When something of the user's that runs counts as ready.
     fn ready(&self, id: &StepId) -> Option<&Ready> {
-        let service = match id.kind {
-            StepKind::App => self.config.app.get(&id.name).map(|app| &app.service),
-            StepKind::Service => self.config.service.get(&id.name),
-            _ => None,
-        };
-        service?.ready.as_ref()
+        self.service(id)?.ready.as_ref()
     }
 
     /// Whether something runs and yet is not ready, by one quick look. What cannot be told so is no: a slow answer, a database whose

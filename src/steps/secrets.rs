@@ -17,9 +17,7 @@ use super::{
     container::templates,
 };
 use crate::{
-    config::{
-        self, Command, Config, KeyPath, Part, SecretSource, Service, StepId, StepKind, Template,
-    },
+    config::{self, Command, Config, KeyPath, SecretSource, Service, StepKind, Template},
     event::{Explain, Fault, FaultClass},
     plan::{Reason, secrets_used},
     runtime::Runtime,
@@ -39,7 +37,7 @@ impl Given {
         cells.entry(name.to_owned()).or_default().clone()
     }
 
-    fn value(&self, name: &str) -> Option<String> {
+    pub(super) fn value(&self, name: &str) -> Option<String> {
         self.cell(name).get().cloned()
     }
 }
@@ -135,70 +133,11 @@ fn read_file(root: &Path, path: &str) -> io::Result<String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-impl Steps {
-    /// Masks what these steps may print of the secrets they were given: their values as they are now, as far as a look tells them, and
-    /// as each was started with them.
-    pub async fn mask_secrets(&self, ids: &[StepId]) {
-        let declared = self.config.secret.keys().cloned().collect();
-        for value in observed(declared, &self.config, &self.root).values() {
-            self.events.mask(value);
-        }
-        let Ok(runtime) = self.runtime() else { return };
-        for id in ids {
-            let service = match id.kind {
-                StepKind::Service => self.config.service.get(&id.name),
-                StepKind::App => self.config.app.get(&id.name).map(|app| &app.service),
-                _ => None,
-            };
-            let Some(service) = service
-                .filter(|service| !secrets_used(service.env.values(), &self.config).is_empty())
-            else {
-                continue;
-            };
-            let environment = runtime.environment(id).await.unwrap_or_default();
-            for (name, template) in &service.env {
-                if let Some(value) = environment.get(name)
-                    && !secrets_used([template], &self.config).is_empty()
-                {
-                    let secret = secret_part(template, value).unwrap_or(value);
-                    self.events.mask(secret);
-                }
-            }
-        }
-    }
-}
-
-/// What of a variable's value is the secret: without the plain text around it, or the password of a URL.
-fn secret_part<'v>(template: &Template, value: &'v str) -> Option<&'v str> {
-    let is_plain = |part: &&Part| matches!(part, Part::Text(_));
-    let text = |part: &Part| match part {
-        Part::Text(text) => text.clone(),
-        Part::Field { .. } | Part::Secret { .. } => String::new(),
-    };
-    let before: String = template
-        .parts
-        .iter()
-        .take_while(is_plain)
-        .map(text)
-        .collect();
-    let after = template.parts.iter().rev().take_while(is_plain).map(text);
-    let after: String = after.collect::<Vec<_>>().into_iter().rev().collect();
-    let value = value.strip_prefix(&before)?.strip_suffix(&after)?;
-    let password = value.split_once("://").and_then(|(_, rest)| {
-        let (login, _) = rest.split_once('@')?;
-        Some(login.split_once(':')?.1)
-    });
-    Some(password.unwrap_or(value))
-}
-
 /// Values of these secrets, as far as a look tells them: a command is not run for that.
-fn observed(names: BTreeSet<String>, config: &Config, root: &Path) -> Values {
+pub(super) fn observed(names: BTreeSet<String>, config: &Config, root: &Path) -> Values {
     let values = names.into_iter().filter_map(|name| {
-        let value = match &config.secret.get(&name)?.source {
-            SecretSource::Env(variable) => config::variable(root, variable)?,
-            SecretSource::File(path) => read_file(root, path).ok()?,
-            SecretSource::Command(_) => return None,
-        };
+        let source = &config.secret.get(&name)?.source;
+        let value = look(&name, source, root)?.ok()?;
         Some((name, value))
     });
     values.collect()
@@ -264,8 +203,8 @@ impl Cx<'_> {
             return Ok(Vec::new());
         }
         // What is gone meanwhile is for the start to see.
-        let had = self.steps.runtime()?.environment(self.id()).await;
-        let had = had.unwrap_or_default();
+        let had = self.steps.runtime()?.made_with(self.id()).await;
+        let had = had.unwrap_or_default().environment;
         let differs = wanted
             .into_iter()
             .filter(|(variable, text, _)| had.get(*variable).is_some_and(|had| had != text));

@@ -248,3 +248,24 @@ fn a_port_held_by_a_container_of_another_project() {
         "{fix}"
     );
 }
+
+#[test]
+fn a_secret_too_short_to_be_masked_is_told_without_its_value() {
+    let project = project("[secret.token]\nenv = \"DEVENV_TEST_SHORT\"\n");
+    let told = "secret `token` is not masked where it is shown";
+    for (value, is_told) in [("q7z", true), ("q7zz", false)] {
+        project.write(".env", &format!("DEVENV_TEST_SHORT={value}\n"));
+        let doctor = project.ok(&["doctor", "--output", "json"]);
+        let found = findings(&doctor, "secret");
+        assert_eq!(found.len(), usize::from(is_told), "{}", doctor.all());
+        for (state, message, fix) in found {
+            assert_eq!(state, "warning");
+            assert!(message.contains(told), "{message}");
+            assert!(!fix.is_empty());
+        }
+        let up = project.ok(&["up"]);
+        let times = up.stderr.matches(told).count();
+        assert_eq!(times, usize::from(is_told), "{}", up.all());
+        assert!(!(doctor.all() + &up.all()).contains(value));
+    }
+}

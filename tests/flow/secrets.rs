@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::mpsc};
 use bollard::query_parameters::KillContainerOptions;
 
 use super::{postgres::full_project, web_app};
-use crate::support::{Project, Ran, engine, image};
+use crate::support::{Project, Ran, Signal, engine, image};
 
 const VARIABLE: &str = "DEVENV_TEST_TOKEN";
 
@@ -288,4 +288,72 @@ fn what_a_program_prints_of_one_is_masked() {
             assert!(!logs.contains("a-token"), "{logs}");
         }
     }
+}
+
+/// Says again and again where it runs, and its token.
+const TELLER: &str = "#!/bin/sh\nwhile :; do echo \"in $(hostname) $TOKEN\"; sleep 0.2; done &\nexec httpd -f -p 8080 -h /www\n";
+
+#[test]
+fn one_that_changes_is_masked_for_who_follows_already() {
+    let base = image::busybox();
+    for follow in [&["logs", "-f", "web"][..], &["up", "--attach"]] {
+        let project = project_with(&base, "env = \"DEVENV_TEST_OF_FILE\"");
+        project.write("web.sh", TELLER);
+        project.write(".env", "DEVENV_TEST_OF_FILE=first-token\n");
+        project.ok(&["up"]);
+        let line = || format!("in {} ***", &project.instance("app.web")[..12]);
+        let first = line();
+        let mut logs = project.start(follow, &[]);
+        logs.wait_for_line(&first);
+        project.write(".env", "DEVENV_TEST_OF_FILE=second-token\n");
+        project.ok(&["up"]);
+        assert_ne!(line(), first);
+        logs.wait_for_line(&line());
+        logs.signal(Signal::Interrupt);
+        let ran = logs.wait();
+        assert_eq!(ran.code, 0, "{}", ran.all());
+        assert!(!ran.all().contains("-token"), "{}", ran.all());
+    }
+}
+
+#[test]
+fn one_that_is_no_longer_in_the_file_is_masked_while_what_was_given_it_runs() {
+    let base = image::busybox();
+    let project = project_with(&base, "file = \"token.txt\"");
+    project.write("token.txt", "first-token\n");
+    project.write(
+        "web.sh",
+        "#!/bin/sh\necho \"token $TOKEN\"\nexec httpd -f -p 8080 -h /www\n",
+    );
+    project.ok(&["up"]);
+    let config = project.read("devenv.toml");
+    let (before, _) = config.split_once("env = {").expect("its variables");
+    project.write("devenv.toml", before);
+    fs::remove_file(project.join("token.txt")).unwrap();
+    let masked = || {
+        let logs = project.ok(&["logs", "web"]).stdout;
+        assert!(logs.contains("token ***"), "{logs}");
+    };
+    masked();
+    fs::remove_dir_all(project.join(".devenv")).unwrap();
+    masked();
+}
+
+#[test]
+fn each_of_two_in_one_variable_is_masked_alone() {
+    let base = image::busybox();
+    let project = web_app(
+        &base,
+        "env = { URL = \"http://u:${secret.one}@h/${secret.two}\" }\n\n[secret.one]\ncommand = \"echo first-token\"\n[secret.two]\ncommand = \"echo second-token\"\n",
+    );
+    project.write(
+        "web.sh",
+        "#!/bin/sh\nlogin=${URL%@*}\necho \"$URL one ${login##*:} two ${URL##*/}\"\nexec httpd -f -p 8080 -h /www\n",
+    );
+    project.ok(&["up"]);
+    let logs = project.ok(&["logs", "web"]).stdout;
+    assert!(
+        logs.contains("http://u:***@h/*** one *** two ***"),
+        "{logs}"
+    );
 }

@@ -133,11 +133,21 @@ async fn following_tells_an_end_and_a_removal(world: World) {
     world.start(&spec).await;
     let mut happened = world.runtime.follow(&spec.step, LogOptions::default());
     let mut next = async || happened.try_next().await.unwrap().unwrap();
+    assert!(matches!(next().await, Followed::Begins(_)));
     assert!(matches!(next().await, Followed::Line(line) if line.text == "done"));
     assert_eq!(next().await, Followed::Ended);
     world.runtime.remove(&spec.step).await.unwrap();
     assert_eq!(next().await, Followed::Gone);
-    world.start(&spec).await;
+    let mut other = spec.clone();
+    other.env.insert("TOKEN".into(), "another".into());
+    other.inputs.text("env.TOKEN", "${secret.token}");
+    world.start(&other).await;
+    // What its lines may hold is known before them.
+    let Followed::Begins(with) = next().await else {
+        panic!("its lines do not come first");
+    };
+    assert_eq!(with.environment["TOKEN"], "another");
+    assert_eq!(with.inputs, other.inputs);
     assert!(matches!(next().await, Followed::Line(line) if line.text == "done"));
 
     let nothing = world

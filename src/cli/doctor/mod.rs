@@ -6,13 +6,14 @@ mod ports;
 
 use std::{path::Path, process::ExitCode};
 
-use super::{context::Context, exit};
+use super::{context::Context, exit, notices};
 use crate::{
     config::{Config, ToolSource},
     event::{Explain, Fault, FaultClass},
     lockfile::Lock,
     report,
     runtime::{AnyRuntime, Identity},
+    steps,
     sys::{fs, paths, process::Spawn},
     toolchain::{ToolStatus, Toolchain},
 };
@@ -52,6 +53,11 @@ pub async fn run(cx: &Context, _args: Args) -> Result<ExitCode, Fault> {
         }
     }
     findings.extend(ports);
+    findings.extend(
+        config
+            .iter()
+            .flat_map(|config| short_secrets(config, &root)),
+    );
     findings.extend(broken);
     findings.extend(disk(&root));
     findings.push(git(&root).await);
@@ -127,6 +133,16 @@ async fn tool(toolchain: &Toolchain, name: &str) -> Finding {
             Finding::problem("tool", format!("{name}: {}", fault.message), fault.help)
         }
     }
+}
+
+/// What is not masked, by intent: of so short a value every mention in other words would go.
+fn short_secrets(config: &Config, root: &Path) -> Vec<Finding> {
+    let names = steps::too_short_secrets(config, root).into_iter();
+    let finding = |name: String| {
+        let fix = "give it a longer value".to_owned();
+        Finding::warning("secret", notices::not_masked(&name), Some(fix))
+    };
+    names.map(finding).collect()
 }
 
 fn outdated(toolchain: &Toolchain) -> Finding {

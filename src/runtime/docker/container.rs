@@ -6,14 +6,14 @@ use std::{
 };
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
-    NetworkingConfig, PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
+    ContainerConfig, ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount,
+    MountType, NetworkingConfig, PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::label::{self, INPUTS, Labels, PORTS, STEP};
 use crate::{
     config::Restart,
-    runtime::{Spec, SpecMount},
+    runtime::{MadeWith, Spec, SpecMount},
 };
 
 /// What a container needs besides its spec.
@@ -129,6 +129,19 @@ pub fn environment(env: &BTreeMap<String, String>) -> Vec<String> {
     env.iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect()
+}
+
+/// What an engine's own description of a container tells of it.
+pub fn made_with(config: Option<ContainerConfig>) -> MadeWith {
+    let config = config.unwrap_or_default();
+    let variables = config.env.unwrap_or_default();
+    let pairs = variables.iter().filter_map(|pair| pair.split_once('='));
+    MadeWith {
+        environment: pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        inputs: label::inputs(config.labels.as_ref()),
+    }
 }
 
 fn tcp(port: u16) -> String {

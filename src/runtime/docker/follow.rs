@@ -11,10 +11,10 @@ use futures_util::{
 };
 use jiff::Timestamp;
 
-use super::{Docker, engine::status, exited::started_at, label::STEP};
+use super::{Docker, container::made_with, engine::status, exited::started_at, label::STEP};
 use crate::{
     config::StepId,
-    runtime::{Followed, LogLine, LogOptions, Runs, RuntimeError},
+    runtime::{Followed, LogLine, LogOptions, MadeWith, Runs, RuntimeError},
 };
 
 /// One run of a container.
@@ -27,8 +27,8 @@ struct Run {
 
 /// What was found when a run was looked for.
 enum Seen {
-    /// And when its container was made.
-    New(Run, Option<Timestamp>),
+    /// And when its container was made, and with what.
+    New(Run, Option<Timestamp>, MadeWith),
     /// The one whose lines have been shown, or one that has not begun.
     Same,
     Nothing,
@@ -91,10 +91,10 @@ impl Follow {
                 }
             }
             let ended = match self.look().await? {
-                Seen::New(run, created) => {
+                Seen::New(run, created, with) => {
                     self.since = run.started.or(created);
                     self.begin(run).await?;
-                    continue;
+                    return Ok(Followed::Begins(with));
                 }
                 Seen::Same => Followed::Ended,
                 Seen::Nothing if self.run.is_none() && self.told.is_none() => {
@@ -132,7 +132,7 @@ impl Follow {
             None => true,
         };
         Ok(match is_new {
-            true => Seen::New(run, created),
+            true => Seen::New(run, created, made_with(container.config)),
             false => Seen::Same,
         })
     }

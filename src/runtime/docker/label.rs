@@ -107,12 +107,13 @@ pub fn instance(container: &ContainerSummary) -> Option<Instance> {
             + Duration::from_secs(container.created.unwrap_or_default().max(0).unsigned_abs()),
         started: None,
         restarts: 0,
-        inputs: inputs(container),
+        inputs: inputs(container.labels.as_ref()),
     })
 }
 
-pub fn inputs(container: &ContainerSummary) -> Inputs {
-    get(container, INPUTS)
+pub fn inputs(labels: Option<&HashMap<String, String>>) -> Inputs {
+    labels
+        .and_then(|labels| labels.get(INPUTS))
         .and_then(|json| serde_json::from_str(json).ok())
         .unwrap_or_default()
 }

@@ -32,8 +32,8 @@ use tokio::sync::OnceCell;
 
 use self::{engine::Engine, label::Labels};
 use super::{
-    Exec, Followed, Identity, Listing, LogLine, LogOptions, OneShot, OneShotResult, Runtime,
-    RuntimeError, Spec, SpecPort, Started,
+    Exec, Followed, Identity, Listing, LogLine, LogOptions, MadeWith, OneShot, OneShotResult,
+    Runtime, RuntimeError, Spec, SpecPort, Started,
 };
 use crate::{
     config::StepId,
@@ -189,17 +189,12 @@ impl Runtime for Docker {
         self.follow_lines(step, options)
     }
 
-    async fn environment(&self, step: &StepId) -> Result<BTreeMap<String, String>, RuntimeError> {
+    async fn made_with(&self, step: &StepId) -> Result<MadeWith, RuntimeError> {
         self.engine().answers().await?;
         let container = self.engine().inspect(&self.container_name(step)).await;
         let container =
             container.map_err(|error| self.engine().fail("inspect a container", error))?;
-        let variables = container.config.and_then(|config| config.env);
-        let variables = variables.unwrap_or_default();
-        let pairs = variables.iter().filter_map(|pair| pair.split_once('='));
-        Ok(pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect())
+        Ok(container::made_with(container.config))
     }
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {

@@ -87,7 +87,7 @@ impl Docker {
                 continue;
             }
             let usable = named && label::state(container) != InstanceState::Dead;
-            if usable && label::inputs(container) == spec.inputs {
+            if usable && label::inputs(container.labels.as_ref()) == spec.inputs {
                 kept = Some(container);
             } else {
                 self.stop_and_remove(container).await?;

@@ -120,7 +120,10 @@ impl Follow {
                     self.at = At::Gone;
                     return Ok(Followed::Gone);
                 }
-                (Then::Open { from_run }, Some(record)) => self.open(&record, from_run).await?,
+                (Then::Open { from_run }, Some(record)) => {
+                    self.open(&record, from_run).await?;
+                    return Ok(Followed::Begins(record.made_with()));
+                }
                 (Then::Wait | Then::Open { .. }, _) => tokio::time::sleep(LOOK).await,
             }
         }

@@ -35,8 +35,8 @@ use self::{
     record::{Launch, Phase, Record},
 };
 use super::{
-    Exec, Followed, Identity, Instance, Listing, LogLine, LogOptions, OneShot, OneShotResult,
-    Runtime, RuntimeError, Spec, SpecMount, SpecPort, Started,
+    Exec, Followed, Identity, Instance, Listing, LogLine, LogOptions, MadeWith, OneShot,
+    OneShotResult, Runtime, RuntimeError, Spec, SpecMount, SpecPort, Started,
     ports::{self, Occupancy},
 };
 use crate::{
@@ -351,8 +351,8 @@ impl Runtime for Process {
         follow::follow(self.clone(), step.clone(), options)
     }
 
-    async fn environment(&self, step: &StepId) -> Result<BTreeMap<String, String>, RuntimeError> {
-        Ok(self.known(step).await?.launch.env)
+    async fn made_with(&self, step: &StepId) -> Result<MadeWith, RuntimeError> {
+        Ok(self.known(step).await?.made_with())
     }
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {

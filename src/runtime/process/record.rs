@@ -8,7 +8,7 @@ use super::group::Leader;
 use crate::{
     config::{Restart, StepId},
     plan::Inputs,
-    runtime::InstanceState,
+    runtime::{InstanceState, MadeWith},
 };
 
 /// A program to run, and how it is kept running and stopped. Holds secrets: its file is for its owner alone.
@@ -70,6 +70,13 @@ impl Record {
             Phase::Running { .. } => InstanceState::Running,
             Phase::Waiting => InstanceState::Restarting,
             Phase::Exited { code } => InstanceState::Exited { code },
+        }
+    }
+
+    pub fn made_with(&self) -> MadeWith {
+        MadeWith {
+            environment: self.launch.env.clone(),
+            inputs: self.inputs.clone(),
         }
     }
 
