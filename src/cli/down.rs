@@ -63,7 +63,11 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         ..Removed::default()
     };
     stop(&runtime, &removed.steps, &needs).await?;
-    runtime.clean().await.map_err(explain)?;
+    // What others are attached to stays; all else goes before that is told.
+    let in_use = match runtime.clean().await {
+        Err(error @ RuntimeError::Attached { .. }) => Some(error.explain()),
+        cleaned => cleaned.map(|()| None).map_err(explain)?,
+    };
     if args.volumes {
         removed.volumes = runtime.volumes().await.map_err(explain)?;
         for volume in &removed.volumes {
@@ -82,7 +86,12 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     for name in &listing.former {
         anstream::eprintln!("{}", orphans::former(name));
     }
-    cx.answer(&removed, || text(&removed, &kept));
+    let text = || text(&removed, &kept);
+    if let Some(fault) = in_use {
+        cx.answer_of_failure(&removed, text);
+        return Err(fault);
+    }
+    cx.answer(&removed, text);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -39,8 +39,16 @@ pub enum RuntimeError {
     Slow { action: String, seconds: u64 },
     #[error("the engine could not {action}")]
     Engine { action: String, cause: String },
+    #[error("the image of `{step}` is not on the engine")]
+    NoImage { step: StepId, cause: String },
     #[error("{what} `{name}` is in the way: devenv did not make it")]
     Foreign { what: &'static str, name: String },
+    #[error("network `{network}` is still in use")]
+    Attached {
+        network: String,
+        /// Names of the containers of others in it.
+        containers: Vec<String>,
+    },
     #[error("no host port is free for `{port}` of `{step}`")]
     PortsTaken {
         step: StepId,
@@ -120,6 +128,15 @@ impl Explain for RuntimeError {
             RuntimeError::Foreign { what, name } => fault
                 .class(FaultClass::Environment)
                 .help(format!("remove it with `docker {what} rm {name}` if nothing needs it")),
+            RuntimeError::Attached { network, containers } => {
+                let disconnect = |name: &String| format!("`docker network disconnect {network} {name}`");
+                let commands: Vec<_> = containers.iter().map(disconnect).collect();
+                containers
+                    .iter()
+                    .fold(fault, |fault, name| fault.note(format!("container `{name}` is attached to it; devenv did not make it")))
+                    .class(FaultClass::Environment)
+                    .help(format!("run {}, then `devenv down` again", commands.join(" and ")))
+            }
             RuntimeError::PortsTaken { held, range, .. } => held
                 .iter()
                 .fold(fault, |fault, held| fault.note(held.clone()))
@@ -129,6 +146,10 @@ impl Explain for RuntimeError {
             RuntimeError::NotRunning { .. } => fault
                 .class(FaultClass::Environment)
                 .help("start it with `devenv up`"),
+            RuntimeError::NoImage { cause, .. } => fault
+                .class(FaultClass::Environment)
+                .note(cause.clone())
+                .help("something removed it just now: `devenv up` gets it again"),
             RuntimeError::NoCommand { cause, .. } => fault
                 .note(cause.clone())
                 .help("name one that its image has, on its PATH or by its whole path"),

@@ -133,8 +133,19 @@ pub struct Instance {
     pub started: Option<SystemTime>,
     /// How often its restart policy has brought it back since it was started on purpose.
     pub restarts: u64,
+    /// Whether its neighbours can reach it.
+    pub link: Link,
     /// What it was started with; empty when it cannot be read.
     pub inputs: Inputs,
+}
+
+/// Where an instance stands to the network of its worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// In it, or it needs none.
+    Up,
+    /// Somebody took it out while it ran.
+    Cut,
 }
 
 /// How long something that came back by itself has to run until it counts as recovered. Engines use the same time: after it they

@@ -14,7 +14,7 @@ use crate::{
     config::{Mount, Service, Template},
     event::{Explain, Fault},
     plan::{Action, Decision, Inputs, Output, Reason, Verdict},
-    runtime::{Instance, InstanceState, LOOK, RuntimeError, Spec, SpecMount},
+    runtime::{Instance, InstanceState, LOOK, Link, RuntimeError, Spec, SpecMount},
     store::Since,
 };
 
@@ -45,6 +45,10 @@ pub(super) fn judge<'a>(instance: Option<&'a Instance>, known: &Known) -> Found<
     reasons.extend(known.waiting.iter().cloned());
     if !reasons.is_empty() {
         return Found::Differs(Action::Recreate, reasons);
+    }
+    if instance.state == InstanceState::Running && instance.link == Link::Cut {
+        let what = "network: it was disconnected from the project's".into();
+        return Found::Differs(Action::Recreate, vec![Reason::State { what }]);
     }
     let restarts = || Reason::Restarts {
         times: instance.restarts,

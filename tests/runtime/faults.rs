@@ -321,3 +321,18 @@ async fn the_engine_says_what_it_is() {
     assert!(info.name.ends_with("Engine"), "{info:?}");
     assert!(!info.version.is_empty() && !info.storage.is_empty() && !info.api.is_empty());
 }
+
+#[tokio::test]
+async fn an_image_that_was_removed_is_said_so() {
+    let world = World::docker();
+    let mut spec = world.script("app.hello", "exec sleep 1000");
+    spec.image = format!("sha256:{}", "0".repeat(64));
+    let error = world.runtime.start(&spec).await.unwrap_err();
+    let fault = error.explain();
+    assert_eq!(
+        fault.message,
+        "the image of `app.hello` is not on the engine"
+    );
+    assert_eq!(fault.class, FaultClass::Environment);
+    assert!(fault.help.unwrap().contains("`devenv up` gets it again"));
+}

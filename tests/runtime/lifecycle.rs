@@ -341,7 +341,7 @@ async fn an_unknown_image_is_an_error_and_leaves_nothing(world: World) {
     let error = world.runtime.start(&spec).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the engine could not create the container of `app.hello`"
+        "the image of `app.hello` is not on the engine"
     );
     spec.image = world.image().to_owned();
     spec.command = Some(vec!["/no/such/program".into()]);

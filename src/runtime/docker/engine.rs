@@ -25,6 +25,8 @@ const FIRST: Duration = Duration::from_secs(10);
 
 /// How long the engine may take to begin any other answer.
 const ANSWER: Duration = Duration::from_secs(120);
+/// As [`ANSWER`], of what everything begins with and an engine knows without work.
+const LISTING: Duration = Duration::from_secs(30);
 
 /// For answers that begin when something happens: a container's exit, the next line of a log.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -193,8 +195,15 @@ impl Engine {
             .all(true)
             .filters(filters)
             .build();
-        let containers = settled(|| self.client.list_containers(Some(options.clone()))).await;
-        containers.map_err(|error| self.fail("list containers", error))
+        let client = self.client.clone().with_timeout(LISTING);
+        let containers = settled(|| client.list_containers(Some(options.clone()))).await;
+        containers.map_err(|error| match error {
+            Error::RequestTimeoutError => RuntimeError::Slow {
+                action: "list containers".to_owned(),
+                seconds: LISTING.as_secs(),
+            },
+            error => self.fail("list containers", error),
+        })
     }
 
     pub async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, Error> {

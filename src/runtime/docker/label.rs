@@ -10,7 +10,7 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use crate::{
     config::StepId,
     plan::Inputs,
-    runtime::{Identity, Instance, InstanceState},
+    runtime::{Identity, Instance, InstanceState, Link},
 };
 
 pub const PROJECT: &str = "dev.devenv.project";
@@ -107,6 +107,7 @@ pub fn instance(container: &ContainerSummary) -> Option<Instance> {
             + Duration::from_secs(container.created.unwrap_or_default().max(0).unsigned_abs()),
         started: None,
         restarts: 0,
+        link: Link::Up,
         inputs: inputs(container.labels.as_ref()),
     })
 }

@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use bollard::models::ContainerState;
+use bollard::models::{ContainerInspectResponse, ContainerState};
 use futures_util::future::try_join_all;
 
 use super::{Docker, engine::status, exited::started_at};
-use crate::runtime::{Instance, InstanceState, RuntimeError};
+use crate::runtime::{Instance, InstanceState, Link, RuntimeError};
 
 impl Docker {
     /// All at once; what is gone meanwhile is left out.
@@ -36,14 +36,34 @@ impl Docker {
                 return Err(self.engine().fail(action, error));
             }
         };
+        let link = self.link_of(&container);
         let state = container.state.unwrap_or_default();
         let restarts = container.restart_count.unwrap_or_default();
         Ok(Some(Instance {
             state: state_of(&state),
             started: started_at(&state).map(SystemTime::from),
             restarts: restarts.max(0).unsigned_abs(),
+            link,
             ..instance
         }))
+    }
+
+    /// An engine names a network by its name or its id, the one that the container was made with.
+    pub(super) fn link_of(&self, container: &ContainerInspectResponse) -> Link {
+        let host = container.host_config.as_ref();
+        let own = host.and_then(|host| host.network_mode.as_ref());
+        let is_own = |name: &String| *name == self.identity().id || Some(name) == own;
+        let settings = container.network_settings.as_ref();
+        let Some(networks) = settings.and_then(|settings| settings.networks.as_ref()) else {
+            return Link::Up;
+        };
+        let is_in = networks
+            .iter()
+            .any(|(name, end)| is_own(name) || end.network_id.as_ref().is_some_and(is_own));
+        match is_in {
+            true => Link::Up,
+            false => Link::Cut,
+        }
     }
 }
 

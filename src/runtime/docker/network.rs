@@ -109,22 +109,21 @@ impl Docker {
             .client()
             .inspect_network(id, None::<InspectNetworkOptions>)
             .await;
-        let attached: Vec<String> = match inspected {
+        let endpoints = match inspected {
             Err(error) if status(&error) == Some(404) => return Ok(()),
             Err(error) => return Err(self.engine().fail(action(), error)),
-            Ok(network) => network.containers.unwrap_or_default().into_values(),
-        }
-        .filter_map(|endpoint| endpoint.name)
-        .map(|name| format!("`{name}`"))
-        .collect();
-        if attached.is_empty() {
+            Ok(network) => network.containers.unwrap_or_default(),
+        };
+        let mut containers: Vec<_> = endpoints.into_values().filter_map(|e| e.name).collect();
+        if containers.is_empty() {
             // An engine that has lost count of its endpoints keeps an empty network until it restarts.
             // It costs nothing, the next run uses it, and the next `clean` tries again.
             return Ok(());
         }
-        Err(RuntimeError::Engine {
-            action: action(),
-            cause: format!("still attached: {}", attached.join(", ")),
+        containers.sort();
+        Err(RuntimeError::Attached {
+            network: self.identity().id.clone(),
+            containers,
         })
     }
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     config::StepId,
-    runtime::{InstanceState, RuntimeError, Spec, SpecMount, Started},
+    runtime::{InstanceState, Link, RuntimeError, Spec, SpecMount, Started},
 };
 
 /// Attempts before giving up on a step that others keep changing.
@@ -95,11 +95,29 @@ impl Docker {
             }
         }
         if let Some(container) = kept {
+            if self.is_cut_off(container).await? {
+                // Connected again it would have neither its names nor its ports.
+                self.stop_and_remove(container).await?;
+                return Ok(Attempt::Changed);
+            }
             return self.resume(spec, container, learnt).await;
         }
         // What was replaced holds no port any more: its successor keeps it.
         all.retain(|container| !removed.contains(&container.id));
         self.create(spec, &all, learnt).await
+    }
+
+    /// It runs, and somebody took it out of the network.
+    async fn is_cut_off(&self, container: &ContainerSummary) -> Result<bool, RuntimeError> {
+        if label::state(container) != InstanceState::Running {
+            return Ok(false);
+        }
+        let id = container.id.as_deref().unwrap_or_default();
+        match self.engine().inspect(id).await {
+            Ok(container) => Ok(self.link_of(&container) == Link::Cut),
+            Err(error) if status(&error) == Some(404) => Ok(false),
+            Err(error) => Err(self.engine().fail("inspect a container", error)),
+        }
     }
 
     /// Brings a container that is as wanted to running.
@@ -173,8 +191,16 @@ impl Docker {
         self.first_start(spec, &id, chosen, learnt).await
     }
 
-    /// Engines have no status for a mount's source that is missing: only their words tell, and which path it is.
+    /// Engines have no status for an image or a mount's source that is missing: only their words tell, and which path it is.
     fn create_error(&self, spec: &Spec, error: Error) -> RuntimeError {
+        if let Error::DockerResponseServerError { message, .. } = &error
+            && message.to_ascii_lowercase().contains("no such image")
+        {
+            return RuntimeError::NoImage {
+                step: spec.step.clone(),
+                cause: message.trim().to_owned(),
+            };
+        }
         let said = error.to_string();
         let is_missing = ["bind source path does not exist", "no such file"]
             .iter()

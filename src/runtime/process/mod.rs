@@ -35,7 +35,7 @@ use self::{
     record::{Launch, Phase, Record},
 };
 use super::{
-    Exec, Followed, Identity, Instance, Listing, LogLine, LogOptions, MadeWith, OneShot,
+    Exec, Followed, Identity, Instance, Link, Listing, LogLine, LogOptions, MadeWith, OneShot,
     OneShotResult, Runtime, RuntimeError, Spec, SpecMount, SpecPort, Started,
     ports::{self, Occupancy},
 };
@@ -485,6 +485,7 @@ fn instance(record: Record) -> Instance {
         image: String::new(),
         image_id: String::new(),
         created: SystemTime::UNIX_EPOCH + Duration::from_millis(record.created),
+        link: Link::Up,
         inputs: record.inputs,
     }
 }
