@@ -152,6 +152,10 @@ pub enum Link {
 /// forget how often they have tried.
 pub const STABLE: Duration = Duration::from_secs(10);
 
+/// From how many times on coming back is no accident, and how long runs that end so last at most.
+const OFTEN: u64 = 3;
+const SHORT: Duration = Duration::from_mins(5);
+
 impl Instance {
     /// It exits again and again, though it may run at this very moment.
     pub fn keeps_restarting(&self) -> bool {
@@ -166,6 +170,19 @@ impl Instance {
             | InstanceState::Exited { .. }
             | InstanceState::Dead => false,
         }
+    }
+
+    /// About how long its runs last, of something that was brought back several times and has not run for much longer since. An old
+    /// count says nothing: what runs for twice its usual time is over it, and so is what ran for long on average.
+    pub fn comes_back_every(&self, now: SystemTime) -> Option<Duration> {
+        if self.state != InstanceState::Running || self.restarts < OFTEN {
+            return None;
+        }
+        let started = self.started?;
+        let before = started.duration_since(self.created).ok()?;
+        let usual = before / u32::try_from(self.restarts).ok()?;
+        let runs = now.duration_since(started).unwrap_or_default();
+        (usual <= SHORT && runs < usual * 2).then_some(usual)
     }
 }
 
@@ -290,4 +307,42 @@ pub struct ProbeTarget {
     /// How long a TCP connection has to stay open. An engine's port forwarder accepts before the service listens, and hangs up when
     /// it cannot reach it.
     pub stays_open: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made at 0, brought back so often, its present run begun at a second; looked at in another one.
+    fn comes_back(restarts: u64, started: u64, now: u64) -> Option<u64> {
+        let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let instance = Instance {
+            id: "x".into(),
+            step: "service.x".parse().expect("an id"),
+            state: InstanceState::Running,
+            ports: BTreeMap::new(),
+            image: String::new(),
+            image_id: String::new(),
+            created: at(0),
+            started: Some(at(started)),
+            restarts,
+            link: Link::Up,
+            inputs: Inputs::default(),
+        };
+        let every = instance.comes_back_every(at(now));
+        every.map(|every| every.as_secs())
+    }
+
+    #[test]
+    fn a_slow_crash_loop_is_told_from_an_old_one() {
+        assert_eq!(comes_back(4, 100, 110), Some(25));
+        assert_eq!(comes_back(4, 100, 149), Some(25));
+        // It has run for twice as long as it used to.
+        assert_eq!(comes_back(4, 100, 150), None);
+        // Now and then is no loop.
+        assert_eq!(comes_back(2, 40, 41), None);
+        assert_eq!(comes_back(3, 86_400, 86_401), None);
+        // The clock of the engine may be ahead.
+        assert_eq!(comes_back(4, 100, 99), Some(25));
+    }
 }

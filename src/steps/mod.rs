@@ -120,6 +120,9 @@ impl Steps {
             Ok(Verdict::Keep(_)) if self.forced.contains(id) => {
                 Ok(Verdict::act(forced_action(id.kind), vec![Reason::Asked]))
             }
+            Ok(Verdict::Act(decision)) if self.forced.contains(id) => {
+                Ok(Verdict::Act(asked(id.kind, decision)))
+            }
             Ok(verdict) => Ok(verdict),
             Err(fault) => Err(fault.at_key(cx.step.site.clone())),
         }
@@ -264,6 +267,17 @@ fn forced_action(kind: StepKind) -> Action {
         StepKind::Postgres | StepKind::Service | StepKind::App => Action::Restart,
         StepKind::Migrate => Action::Apply,
     }
+}
+
+/// What is there and would only be waited for, or continued, is started anew when a restart was asked for.
+fn asked(kind: StepKind, mut decision: Decision) -> Decision {
+    let mut reasons = decision.reasons.iter();
+    let is_there = !reasons.any(|reason| matches!(reason, Reason::New { .. }));
+    if decision.action == Action::Start && is_there {
+        decision.action = forced_action(kind);
+        decision.reasons.insert(0, Reason::Asked);
+    }
+    decision
 }
 
 /// Reading and writing many files, or waiting for a file lock, holds no thread that others need.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Cx, container, readiness::Settled};
 use crate::{
     config::Service,
-    event::{Explain, Fault},
+    event::{Explain, Fault, FaultClass},
     plan::{Acted, Action, Decision, Output, Reason, Verdict, image_step},
     runtime::{Runtime, Spec, Started},
 };
@@ -41,7 +41,8 @@ pub(super) async fn run(
         cx.remember_secrets(&secrets)?;
     }
     drop(slot);
-    match cx.wait_ready(service, &started.ports).await? {
+    let settled = cx.wait_ready(service, &started.ports).await;
+    match settled.map_err(|fault| with_way_out(cx, decision, fault))? {
         Settled::Runs => {
             cx.stays_up(decision).await?;
             Ok(Acted {
@@ -88,6 +89,18 @@ fn must_go_first(decision: &Decision) -> bool {
 fn makes_a_new_one(decision: &Decision) -> bool {
     let mut reasons = decision.reasons.iter();
     decision.action != Action::Start || reasons.any(|reason| matches!(reason, Reason::New { .. }))
+}
+
+/// What was waited for in vain may be beyond recovery as it is, such as with a mounted folder that is no longer the same.
+fn with_way_out(cx: &Cx<'_>, decision: &Decision, fault: Fault) -> Fault {
+    match fault.class {
+        FaultClass::Interrupted => fault,
+        _ if makes_a_new_one(decision) => fault,
+        _ => fault.note(format!(
+            "it is as it was made before: `devenv restart {}` makes it anew",
+            cx.id()
+        )),
+    }
 }
 
 fn summary(decision: &Decision, started: &Started) -> String {

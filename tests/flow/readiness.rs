@@ -50,6 +50,29 @@ fn what_runs_but_is_not_ready_is_told_with_what_the_probe_saw() {
 }
 
 #[test]
+fn what_runs_but_is_not_ready_is_restarted_when_asked_for() {
+    let base = image::busybox();
+    let project = project(
+        &base,
+        r#"exec = ["test", "-f", "/tmp/ready"], timeout = "10m""#,
+    );
+    project.ok(&["up"]);
+    project.ok(&["exec", "service.one", "--", "rm", "/tmp/ready"]);
+    let patient = project.read("devenv.toml");
+    project.write("devenv.toml", &patient.replace("\"10m\"", "\"1s\""));
+    let up = project.run(&["up"]);
+    assert_eq!(up.code, 1, "{}", up.all());
+    let way_out = "it is as it was made before: `devenv restart service.one` makes it anew";
+    assert!(up.stderr.contains(way_out), "{}", up.all());
+    project.write("devenv.toml", &patient);
+    let restart = project.ok(&["restart", "one"]);
+    let told = "restart: asked for, it runs but is not ready";
+    assert!(restart.stderr.contains(told), "{}", restart.all());
+    let plan = project.ok(&["plan"]);
+    assert!(plan.stdout.contains("No changes"), "{}", plan.all());
+}
+
+#[test]
 fn the_line_of_a_log_probe_may_have_left_the_log_by_now() {
     let base = image::busybox();
     // More than the engine keeps, in lines that are quickly written.
