@@ -9,6 +9,7 @@ pub mod paths;
 pub mod pipe;
 pub mod platform;
 pub mod process;
+pub mod processes;
 pub mod random;
 pub mod terminal;
 pub mod user;

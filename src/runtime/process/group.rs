@@ -1,18 +1,18 @@
-//! All processes of one thing that was started, whatever they do to get away: a cgroup where one can be had, and the mark that
-//! each of them inherits in its environment.
-//!
-//! A process is only ever signalled through a pidfd that was opened before its membership was checked: never a recycled pid.
+//! All processes of one thing that was started, whatever they do to get away: a cgroup where one can be had, the mark that
+//! each of them inherits in its environment, and the pipes of its output.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs, io,
-    os::fd::OwnedFd,
+    os::fd::AsFd,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+
+use crate::sys::processes::{self, Held, Processes};
 
 /// Variable that every process of an instance inherits: `<identity>/<step>/<instance>`.
 pub const MARK: &str = "DEVENV_INSTANCE";
@@ -21,39 +21,6 @@ pub const MARK: &str = "DEVENV_INSTANCE";
 const POLL: Duration = Duration::from_millis(3);
 const REMOVALS: u32 = 100;
 
-/// A process that cannot be confused with another of the same pid.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leader {
-    pub pid: i32,
-    /// Clock ticks since boot, from `/proc/<pid>/stat`.
-    pub started: u64,
-    /// Of the boot it was started in.
-    pub boot: String,
-}
-
-impl Leader {
-    /// The process that has this pid now.
-    pub fn of(pid: Pid) -> io::Result<Self> {
-        Ok(Self {
-            pid: pid.as_raw_nonzero().get(),
-            started: Stat::read(pid.as_raw_nonzero().get())?.started,
-            boot: boot_id(),
-        })
-    }
-
-    pub fn is_alive(&self) -> bool {
-        boot_id() == self.boot
-            && Stat::read(self.pid)
-                .is_ok_and(|stat| stat.started == self.started && !stat.is_zombie)
-    }
-}
-
-/// Another one after each boot.
-pub fn boot_id() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    id.unwrap_or_default().trim().to_owned()
-}
-
 /// All processes of one instance.
 #[derive(Debug, Clone)]
 pub struct Group {
@@ -61,13 +28,44 @@ pub struct Group {
     pub mark: String,
     /// Its control group, when one could be made.
     pub cgroup: Option<PathBuf>,
+    /// Those that its output goes to. What has no other mark left is known by them: Postgres' workers write over their environment,
+    /// and are in sessions of their own.
+    pub pipes: Vec<Pipe>,
+}
+
+/// Inode of a pipe: no other of this boot has it, as long as a process holds the pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pipe(u64);
+
+impl Pipe {
+    pub fn of(end: impl AsFd) -> io::Result<Self> {
+        Ok(Self(rustix::fs::fstat(end)?.st_ino))
+    }
+
+    /// As `/proc/<pid>/fd` shows it.
+    fn name(self) -> String {
+        format!("pipe:[{}]", self.0)
+    }
 }
 
 impl Group {
     /// With a control group of its own where this user may make one.
     pub fn new(mark: String) -> Self {
         let cgroup = cgroup_home().map(|home| home.join(cgroup_name(&mark)));
-        Self { mark, cgroup }
+        Self {
+            mark,
+            cgroup,
+            pipes: Vec::new(),
+        }
+    }
+
+    /// All of a worktree that carry a mark, also those that nothing is written of.
+    pub fn of_worktree(identity: &str) -> Self {
+        Self {
+            mark: format!("{identity}/"),
+            cgroup: None,
+            pipes: Vec::new(),
+        }
     }
 
     /// Makes its control group. Without one it does with the mark.
@@ -87,7 +85,7 @@ impl Group {
         let members = self.members();
         let sent = members
             .iter()
-            .filter(|member| pidfd_send_signal(member, signal).is_ok());
+            .filter(|member| member.signal(signal).is_ok());
         sent.count()
     }
 
@@ -124,109 +122,64 @@ impl Group {
         }
     }
 
-    /// Those that run now. Each was a member when its pidfd was open already, so none is another process by now.
-    fn members(&self) -> Vec<OwnedFd> {
-        let open = |pid: i32| {
-            let fd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
-            Some((pid, fd))
-        };
-        let all = Processes::read();
-        let of_cgroup = self.cgroup.as_deref().map(pids_of).unwrap_or_default();
-        let wanted = all.tree(|pid| of_cgroup.contains(&pid) || marked(pid, &self.mark));
-        let opened: Vec<_> = wanted.into_iter().filter_map(open).collect();
-        // Looked at again, now that the pids can no longer change hands.
-        let all = Processes::read();
-        let of_cgroup = self.cgroup.as_deref().map(pids_of).unwrap_or_default();
-        let still = all.tree(|pid| of_cgroup.contains(&pid) || marked(pid, &self.mark));
-        let opened = opened.into_iter();
-        opened
-            .filter(|(pid, _)| still.contains(pid))
-            .map(|(_, fd)| fd)
-            .collect()
-    }
-}
-
-/// The processes of this machine: pid → what `/proc/<pid>/stat` says.
-struct Processes(BTreeMap<i32, Stat>);
-
-impl Processes {
-    fn read() -> Self {
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        Self(
-            pids.filter_map(|pid| Some((pid, Stat::read(pid).ok()?)))
-                .filter(|(_, stat)| !stat.is_zombie)
-                .collect(),
-        )
-    }
-
-    /// Those that are members themselves, all that they started, and all of their sessions. Never this process.
-    fn tree(&self, is_member: impl Fn(i32) -> bool) -> BTreeSet<i32> {
-        let own = std::process::id() as i32;
-        let roots = self.0.keys().copied();
-        let mut found: BTreeSet<i32> = roots.filter(|pid| *pid != own && is_member(*pid)).collect();
-        let own_session = self.0.get(&own).map(|stat| stat.session);
-        loop {
-            // The leader of a session may be gone, its id is still the session's.
-            let sessions: BTreeSet<i32> = found
-                .iter()
-                .filter_map(|pid| self.0.get(pid))
-                .map(|stat| stat.session)
-                .filter(|session| found.contains(session) && Some(*session) != own_session)
-                .collect();
-            let more: Vec<i32> = self
-                .0
-                .iter()
-                .filter(|(pid, stat)| {
-                    **pid != own
-                        && !found.contains(pid)
-                        && (found.contains(&stat.parent) || sessions.contains(&stat.session))
-                })
-                .map(|(pid, _)| *pid)
-                .collect();
-            if more.is_empty() {
-                return found;
-            }
-            found.extend(more);
-        }
-    }
-}
-
-/// Fields of `/proc/<pid>/stat`, proc(5).
-struct Stat {
-    parent: i32,
-    session: i32,
-    started: u64,
-    is_zombie: bool,
-}
-
-impl Stat {
-    fn read(pid: i32) -> io::Result<Self> {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        Self::parse(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        // The name in parentheses may hold anything.
-        let (_, rest) = text.rsplit_once(')')?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        Some(Self {
-            is_zombie: matches!(*fields.first()?, "Z" | "X"),
-            parent: fields.get(1)?.parse().ok()?,
-            session: fields.get(3)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
+    /// Those that run now.
+    fn members(&self) -> Vec<Held> {
+        Held::find(|all| {
+            let of_cgroup = self.cgroup.as_deref().map(pids_of).unwrap_or_default();
+            let pipes: Vec<_> = self.pipes.iter().map(|pipe| pipe.name()).collect();
+            tree(all, |pid| {
+                of_cgroup.contains(&pid) || marked(pid, &self.mark) || writes_to(pid, &pipes)
+            })
         })
     }
 }
 
-/// Whether the process was started with the mark.
+/// Those that are members themselves, all that they started, and all of their sessions. Never this process.
+fn tree(all: &Processes, is_member: impl Fn(i32) -> bool) -> BTreeSet<i32> {
+    let own = std::process::id() as i32;
+    let roots = all.iter().map(|(pid, _)| pid);
+    let mut found: BTreeSet<i32> = roots.filter(|pid| *pid != own && is_member(*pid)).collect();
+    let own_session = all.get(own).map(|stat| stat.session);
+    loop {
+        // The leader of a session may be gone, its id is still the session's.
+        let sessions: BTreeSet<i32> = found
+            .iter()
+            .filter_map(|pid| all.get(*pid))
+            .map(|stat| stat.session)
+            .filter(|session| found.contains(session) && Some(*session) != own_session)
+            .collect();
+        let more: Vec<i32> = all
+            .iter()
+            .filter(|(pid, stat)| {
+                *pid != own
+                    && !found.contains(pid)
+                    && (found.contains(&stat.parent) || sessions.contains(&stat.session))
+            })
+            .map(|(pid, _)| pid)
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+/// Whether the process was started with the mark, or with one that begins so when it ends with a slash.
 fn marked(pid: i32, mark: &str) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
-        return false;
+    let is_meant = |value: &[u8]| match mark.ends_with('/') {
+        true => value.starts_with(mark.as_bytes()),
+        false => value == mark.as_bytes(),
     };
-    let wanted = format!("{MARK}={mark}");
-    let mut variables = environment.split(|byte| *byte == 0);
-    variables.any(|variable| variable == wanted.as_bytes())
+    processes::variable(pid, MARK).is_some_and(|value| is_meant(&value))
+}
+
+/// Whether what the process prints goes to one of these.
+fn writes_to(pid: i32, pipes: &[String]) -> bool {
+    let goes_there = |fd: &str| {
+        let target = fs::read_link(format!("/proc/{pid}/fd/{fd}"));
+        target.is_ok_and(|target| pipes.iter().any(|pipe| target == Path::new(pipe)))
+    };
+    !pipes.is_empty() && ["1", "2"].into_iter().any(goes_there)
 }
 
 fn pids_of(cgroup: &Path) -> BTreeSet<i32> {
@@ -271,27 +224,6 @@ fn may_make_groups(home: &Path) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_name_with_parentheses_and_spaces_is_read_over() {
-        let stat = "12 (a) b (c) S 7 12 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
-        let stat = Stat::parse(stat).expect("a stat line");
-        assert_eq!((stat.parent, stat.session, stat.started), (7, 9, 4711));
-        assert!(!stat.is_zombie);
-    }
-
-    #[test]
-    fn a_process_of_another_time_or_boot_is_another() {
-        let mut leader = Leader::of(rustix::process::getpid()).expect("this process");
-        assert!(leader.is_alive());
-        let other = Leader {
-            started: leader.started + 1,
-            ..leader.clone()
-        };
-        assert!(!other.is_alive());
-        leader.boot = "another".into();
-        assert!(!leader.is_alive());
-    }
-
     #[tokio::test]
     async fn what_forks_twice_and_leaves_its_session_is_killed_too() {
         let mark = format!("test/{}/group", std::process::id());
@@ -311,5 +243,31 @@ mod tests {
         assert!(group.kill(Duration::from_secs(30)).await);
         assert_eq!(group.members().len(), 0);
         child.wait().expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn what_keeps_nothing_but_its_output_is_killed_too() {
+        let mark = format!("test/{}/output", std::process::id());
+        // Without the mark, in a session of its own, its parent gone: as a worker of a killed Postgres.
+        let script = "(exec setsid env -i sleep 1000 &)";
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", script])
+            .env(MARK, &mark)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut group = Group::new(mark);
+        group.cgroup = None;
+        group.pipes = vec![Pipe::of(child.stdout.as_ref().expect("piped")).expect("a pipe")];
+        child.wait().expect("it ends");
+        let is_stripped = |group: &Group| {
+            let members = group.members();
+            members.len() == 1 && !marked(members[0].pid, &group.mark)
+        };
+        while !is_stripped(&group) {
+            tokio::time::sleep(POLL).await;
+        }
+        assert!(group.kill(Duration::from_secs(30)).await);
+        assert_eq!(group.members().len(), 0);
     }
 }

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::group::Leader;
+use super::group::Pipe;
 use crate::{
     config::{Restart, StepId},
     plan::Inputs,
     runtime::{InstanceState, MadeWith},
+    sys::processes::Leader,
 };
 
 /// A program to run, and how it is kept running and stopped. Holds secrets: its file is for its owner alone.
@@ -56,6 +57,9 @@ pub struct Record {
 pub enum Phase {
     Running {
         leader: Leader,
+        /// Those its output goes to.
+        #[serde(default)]
+        pipes: Vec<Pipe>,
     },
     /// Ended, to be started again by its restart policy.
     Waiting,

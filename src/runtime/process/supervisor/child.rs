@@ -14,13 +14,13 @@ use super::Shared;
 use crate::runtime::{
     LogStream,
     process::{
-        group::{Group, Leader, MARK},
+        group::{Group, MARK, Pipe},
         launch,
         log::{Splitter, Writer},
         record::Launch,
     },
 };
-use crate::sys::child::Program;
+use crate::sys::{child::Program, processes::Leader};
 
 /// What is left of its output after its end is waited for this long.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ pub struct Child {
     exit: oneshot::Receiver<i64>,
     /// Its exit code, once it is known.
     code: Option<i64>,
-    group: Group,
+    pub group: Group,
     output: Vec<JoinHandle<()>>,
 }
 
@@ -68,6 +68,7 @@ impl Child {
         let exit = shared.reaper.exit_of(pid);
         let process = pidfd_open(pid, PidfdFlags::empty())?;
         let leader = Leader::of(pid)?;
+        group.pipes = vec![Pipe::of(&child.stdout)?, Pipe::of(&child.stderr)?];
         let tasks = vec![
             keep(child.stdout, LogStream::Stdout, run, output.clone())?,
             keep(child.stderr, LogStream::Stderr, run, output.clone())?,

@@ -260,6 +260,7 @@ impl Task {
         let child = Child::start(&self.shared, &record.launch, group, record.run, &output)?;
         record.phase = Phase::Running {
             leader: child.leader.clone(),
+            pipes: child.group.pipes.clone(),
         };
         self.save(record);
         Ok(Hand::Running(Box::new(child), Instant::now()))
