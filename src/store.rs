@@ -2,6 +2,7 @@
 //!
 //! A cache of the truth: deleting it loses no data, and the next run converges.
 
+mod commands;
 mod ready;
 mod run_log;
 mod secrets;
@@ -21,6 +22,7 @@ use crate::{
     sys::fs::{Lock, TryLock, absent_is_fine, write_atomic},
 };
 
+pub use commands::{Begun, Killed};
 pub use ready::Readiness;
 pub use run_log::RunLog;
 

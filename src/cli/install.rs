@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::Context,
-    interrupt,
+    interrupt, left_over,
     session::{Logs, Session},
 };
 use crate::{
@@ -162,12 +162,18 @@ pub async fn with_progress<T>(
         Some(session) => session.events().clone(),
         None => cx.silent_events(),
     };
-    let cancel = CancellationToken::new();
-    let result = interrupt::cancelling(&cancel, work(&events, &cancel)).await;
+    let begun = left_over::begin(cx, command, session.as_ref().map(|_| &events));
+    let result = match interrupt::ending(begun).await {
+        Ok(_begun) => {
+            let cancel = CancellationToken::new();
+            Ok(interrupt::cancelling(&cancel, work(&events, &cancel)).await)
+        }
+        Err(fault) => Err(fault),
+    };
     if let Some(session) = session {
         session.close(cx).await;
     }
-    Ok(result)
+    result
 }
 
 /// The results by name, or all failures.

@@ -15,6 +15,7 @@ mod failure;
 mod hint;
 mod install;
 mod interrupt;
+mod left_over;
 mod lock;
 mod logs;
 mod migrate;

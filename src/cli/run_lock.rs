@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{context::Context, interrupt};
+use super::{context::Context, interrupt, left_over};
 use crate::{
     event::{Event, Events, Explain, Fault},
+    store::Begun,
     sys::fs::{Lock, TryLock},
 };
 
@@ -13,12 +14,14 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// The right to change the worktree's things, until it is dropped.
 pub struct Alone {
+    /// Dropped before the lock is.
+    _begun: Begun,
     _lock: Lock,
     /// Another run had it first: what was read before may have changed since.
     pub waited: bool,
 }
 
-/// Waits until this run is the only one that changes the worktree's things.
+/// Waits until this run is the only one that changes the worktree's things, and nothing goes on of one that was killed.
 /// A run killed in any way frees the lock at once.
 pub async fn acquire(cx: &Context, command: &str, events: Option<&Events>) -> Result<Alone, Fault> {
     interrupt::ending(wait(cx, command, events)).await
@@ -45,6 +48,7 @@ async fn wait(cx: &Context, command: &str, events: Option<&Events>) -> Result<Al
         let holder = match attempt {
             TryLock::Locked(lock) => {
                 return Ok(Alone {
+                    _begun: left_over::begin(cx, command, events).await?,
                     _lock: lock,
                     waited,
                 });

@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, getppid};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::{terminal, user::User};
+use super::{left_over::MARK, terminal, user::User};
 
 /// A program and all it is started with.
 #[derive(Debug, Clone)]
@@ -128,6 +128,8 @@ impl Detached {
         command
             .args(args)
             .current_dir(cwd)
+            // It is nobody's who can leave it behind.
+            .env_remove(MARK)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(errors);

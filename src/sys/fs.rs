@@ -92,6 +92,30 @@ impl Lock {
         }
     }
 
+    /// A new file that nobody has ever seen unlocked. What a file of the name held is gone.
+    pub fn create(path: &Path, bytes: &[u8]) -> io::Result<Lock> {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(dir)?;
+        let mut temp = tempfile::Builder::new()
+            .prefix(".devenv-")
+            .tempfile_in(dir)?;
+        temp.write_all(bytes)?;
+        temp.as_file().try_lock()?;
+        Ok(Lock {
+            file: temp.persist(path).map_err(|error| error.error)?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Whether a process has locked this file. To ask keeps none from locking it.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        match File::open(path)?.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Blocks until the lock is free. For short critical sections on a blocking thread.
     pub fn acquire_blocking(path: &Path) -> io::Result<Lock> {
         if let Some(dir) = path.parent() {

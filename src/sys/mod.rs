@@ -4,6 +4,7 @@ pub mod child;
 pub mod chunks;
 pub mod docker_host;
 pub mod fs;
+pub mod left_over;
 pub mod net;
 pub mod paths;
 pub mod pipe;

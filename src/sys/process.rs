@@ -19,10 +19,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::left_over::{MARK, Starter};
 use lines::Streams;
 
 /// How long a child may take to obey SIGTERM before its group is killed.
-const GRACE: Duration = Duration::from_secs(5);
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// A forked child becomes its own program within a millisecond or so.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -150,7 +151,7 @@ impl Spawn {
 
     /// Runs it and returns all of its standard output and standard error. For short commands.
     pub async fn output(&self) -> Result<std::process::Output, ProcessError> {
-        let mut command = self.command();
+        let mut command = self.child();
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -166,7 +167,7 @@ impl Spawn {
     }
 
     fn spawn_with(&self, stdin: Stdio) -> Result<Child, ProcessError> {
-        let mut command = self.command();
+        let mut command = self.child();
         command
             .stdin(stdin)
             .stdout(Stdio::piped())
@@ -174,6 +175,15 @@ impl Spawn {
             .process_group(0)
             .kill_on_drop(true);
         once_free(|| command.spawn()).map_err(|source| self.error(source))
+    }
+
+    /// With the mark of this process, for when this is killed.
+    fn child(&self) -> tokio::process::Command {
+        let mut command = self.command();
+        if let Some(own) = Starter::own() {
+            command.env(MARK, own.mark);
+        }
+        command
     }
 
     /// As a plain command, for becoming it with `exec`.

@@ -8,6 +8,7 @@ mod engine;
 mod exit_codes;
 mod images;
 mod kill;
+mod killed_children;
 mod killed_tools;
 mod left_behind;
 mod migrations;

@@ -1,0 +1,126 @@
+//! The commands that change this worktree or its tools, one file each under `.devenv/commands` while they run. Its command holds the
+//! lock of the file, so a file whose lock is free is of one that was killed.
+
+use std::{fs, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError, remove_file};
+use crate::sys::{fs::Lock, left_over::Starter};
+
+/// A command that runs, until this is dropped.
+#[derive(Debug)]
+pub struct Begun {
+    /// None where nothing would be found by it.
+    lock: Option<Lock>,
+}
+
+/// A command that was killed.
+#[derive(Debug)]
+pub struct Killed {
+    /// As the user knows it: `up`.
+    pub command: String,
+    pub starter: Starter,
+    path: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Known {
+    command: String,
+    starter: Starter,
+}
+
+impl Store {
+    /// Before the command starts its first process.
+    pub fn begin_command(&self, command: &str) -> Result<Begun, StoreError> {
+        let Some(starter) = Starter::own() else {
+            return Ok(Begun { lock: None });
+        };
+        self.prepare()?;
+        let path = self.commands().join(&starter.mark);
+        let known = Known {
+            command: command.to_owned(),
+            starter,
+        };
+        let bytes = serde_json::to_vec(&known).expect("plain data");
+        match Lock::create(&path, &bytes) {
+            Ok(lock) => Ok(Begun { lock: Some(lock) }),
+            Err(source) => Err(StoreError::Lock { path, source }),
+        }
+    }
+
+    /// Commands of this worktree that did not come to their end. Looks at no process.
+    pub fn killed_commands(&self) -> Vec<Killed> {
+        let entries = fs::read_dir(self.commands())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
+        paths.sort();
+        let killed = |path: PathBuf| {
+            let Known { command, starter } = self.read(&path)?;
+            let killed = !Lock::is_held(&path).ok()?;
+            killed.then_some(Killed {
+                command,
+                starter,
+                path,
+            })
+        };
+        paths.into_iter().filter_map(killed).collect()
+    }
+
+    fn commands(&self) -> PathBuf {
+        self.dir.join("commands")
+    }
+}
+
+impl Killed {
+    /// When nothing of it is left.
+    pub fn forget(self) -> Result<(), StoreError> {
+        remove_file(self.path)
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock {
+            // The next command looks in vain, no more.
+            let _ = fs::remove_file(&lock.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::new(dir.path());
+        (dir, store)
+    }
+
+    #[test]
+    fn one_that_runs_or_has_ended_was_not_killed() {
+        let (_dir, store) = store();
+        let begun = store.begin_command("up").expect("written");
+        assert_eq!(store.killed_commands().len(), 0);
+        drop(begun);
+        assert_eq!(store.killed_commands().len(), 0);
+        let left = fs::read_dir(store.commands()).expect("the folder");
+        assert_eq!(left.count(), 0);
+    }
+
+    #[test]
+    fn one_whose_lock_is_free_was_killed_until_that_is_seen_to() {
+        let (_dir, store) = store();
+        let mut begun = store.begin_command("up").expect("written");
+        // What the kernel does to a killed one: the file stays, its lock does not.
+        drop(begun.lock.take());
+        let [killed] = store.killed_commands().try_into().expect("one");
+        assert_eq!(killed.command, "up");
+        assert_eq!(Some(&killed.starter), Starter::own().as_ref());
+        killed.forget().expect("removed");
+        assert_eq!(store.killed_commands().len(), 0);
+    }
+}
