@@ -2,13 +2,15 @@
 //!
 //! Refinery keeps the history and verifies it; the lock and the order of checks are made here.
 
+mod lock;
+
 use std::{
     pin::pin,
     time::{Duration, Instant},
 };
 
 use refinery_core::Runner;
-use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage, error::DbError};
+use tokio_postgres::{CancelToken, Client, NoTls, error::DbError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,13 +21,10 @@ use super::{
     session::Session,
     status::{self, State, Status},
 };
-use crate::event::StepEvents;
+use crate::{event::StepEvents, sys::mark::Mark};
 
 /// How long the server may take to stop a running statement after a cancel.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Pauses between attempts to lock grow from the first to the second.
-const LOCK_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -65,7 +64,7 @@ pub async fn apply(
         if status.count(State::Pending) == 0 {
             return Ok(None);
         }
-        lock(&client, &table, options.lock_timeout, events).await?;
+        lock::take(&client, &table, options.lock_timeout, events).await?;
         let status = read(&client, &table, migrations).await?;
         Ok(Some((client, status)))
     };
@@ -92,7 +91,7 @@ pub async fn apply(
 }
 
 async fn connect(target: &Target, events: &StepEvents) -> Result<Client, MigrateError> {
-    let application = format!("devenv migrate (pid {})", std::process::id());
+    let application = lock::application(Mark::own().as_ref());
     let log = events.clone();
     let notice = move |notice: &DbError| {
         log.log(format!("{}: {}", notice.severity(), notice.message()));
@@ -116,72 +115,6 @@ async fn read(
     Ok(status)
 }
 
-/// Polls: a session that blocks on a lock holds a snapshot, and CREATE INDEX CONCURRENTLY of another run would wait for that for ever.
-async fn lock(
-    client: &Client,
-    table: &Table,
-    timeout: Duration,
-    events: &StepEvents,
-) -> Result<(), MigrateError> {
-    let key = lock_key(table);
-    let started = Instant::now();
-    let mut pause = LOCK_PAUSE.0;
-    let mut said = String::new();
-    loop {
-        let take = format!("select pg_catalog.pg_try_advisory_lock({key})");
-        if text(client, &take).await?.as_deref() == Some("t") {
-            return Ok(());
-        }
-        let holder = holder(client, key).await?;
-        if started.elapsed() >= timeout {
-            return Err(MigrateError::Locked { holder, timeout });
-        }
-        if holder != said {
-            events.message(format!("Waiting for another migration run ({holder})"));
-            said = holder;
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LOCK_PAUSE.1);
-    }
-}
-
-/// One lock per history table; advisory locks are already per database.
-fn lock_key(table: &Table) -> i64 {
-    let hash = blake3::hash(format!("devenv migrate {table}").as_bytes());
-    let bytes = hash
-        .as_bytes()
-        .first_chunk()
-        .expect("a digest has 32 bytes");
-    i64::from_le_bytes(*bytes)
-}
-
-/// `pid 42, devenv migrate (pid 7)`: the server's process and what its client calls itself.
-async fn holder(client: &Client, key: i64) -> Result<String, MigrateError> {
-    let (high, low) = ((key as u64 >> 32) as u32, key as u32);
-    let query = format!(
-        "select 'pid ' || l.pid || coalesce(', ' || nullif(a.application_name, ''), '') \
-         from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
-         where l.locktype = 'advisory' and l.granted and l.classid = {high} and l.objid = {low} and l.objsubid = 1 \
-         and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())"
-    );
-    // It may be gone by now: then the next attempt gets the lock.
-    Ok(text(client, &query)
-        .await?
-        .unwrap_or_else(|| "just ended".into()))
-}
-
-/// The first field of the answer.
-async fn text(client: &Client, query: &str) -> Result<Option<String>, MigrateError> {
-    let messages = client
-        .simple_query(query)
-        .await
-        .map_err(MigrateError::Lock)?;
-    Ok(messages.into_iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
-    }))
-}
-
 async fn run_session(
     mut session: Session<'_>,
     migrations: &[Migration],
@@ -194,7 +127,7 @@ async fn run_session(
     runner.set_migration_table_name(table.to_string());
     let token = session.client.cancel_token();
     let result = cancellable(runner.run_async(&mut session), &token, cancel).await;
-    let unlock = format!("select pg_catalog.pg_advisory_unlock({})", lock_key(table));
+    let unlock = format!("select pg_catalog.pg_advisory_unlock({})", lock::key(table));
     match result {
         Some(Ok(_)) => {
             // The end of the connection frees it as well, only later.

@@ -22,6 +22,9 @@ use crate::event::{Progress, StepEvents, Unit};
 /// A migration may have changed who and how the session is; its history line and the next migration must not see that.
 const RESET: &str = "reset session authorization; reset role; reset all;";
 
+/// Lets the server notice during a statement that this process was killed, and roll back. Servers before 14 have no such setting.
+const NOTICE_END: &str = "select pg_catalog.set_config(name, '1s', false) from pg_catalog.pg_settings where name = 'client_connection_check_interval'";
+
 pub(super) struct Session<'a> {
     pub client: Client,
     pending: VecDeque<&'a Migration>,
@@ -108,6 +111,8 @@ impl<'a> Session<'a> {
             unit: Unit::Items,
         });
         let started = Instant::now();
+        // Before each: the reset behind a migration takes it away. A server whose platform cannot notice refuses it.
+        let _ = self.client.batch_execute(NOTICE_END).await;
         let result = if migration.transactional {
             self.in_transaction(migration, insert).await
         } else {

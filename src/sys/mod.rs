@@ -5,6 +5,7 @@ pub mod chunks;
 pub mod docker_host;
 pub mod fs;
 pub mod left_over;
+pub mod mark;
 pub mod net;
 pub mod paths;
 pub mod pipe;

@@ -39,6 +39,38 @@ fn interrupted_at_every_step_it_ends_with_130_and_the_next_up_converges() {
 }
 
 #[test]
+fn stopped_inside_a_long_migration_the_next_up_converges() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    project.ok(&["up"]);
+    for (version, signal, code) in [(2, Signal::Kill, -1), (3, Signal::Interrupt, 130)] {
+        let file = format!("migrations/V{version}__slow.sql");
+        project.write(
+            &file,
+            "create table half (id int);\nselect pg_sleep(600);\n",
+        );
+        let mut up = project.start(&["up", "--output", "json"], &[]);
+        up.wait_for("step-started", "migrate.db");
+        let sleeping = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+        while project.sql(sleeping) == "0" {
+            std::thread::yield_now();
+        }
+        up.signal(signal);
+        let ran = up.wait();
+        assert_eq!(ran.code, code, "{}", ran.all());
+
+        project.write(&file, &format!("create table whole{version} (id int);\n"));
+        project.ok(&["up"]);
+        assert_eq!(project.sql("select to_regclass('half') is null"), "t");
+        assert_eq!(project.sql(sleeping), "0");
+    }
+    let history = "select string_agg(version || ' ' || name, ', ' order by version) from refinery_schema_history";
+    assert_eq!(project.sql(history), "1 create_users, 2 slow, 3 slow");
+    let tables = "select count(*) from pg_tables where tablename like 'whole_'";
+    assert_eq!(project.sql(tables), "2");
+}
+
+#[test]
 fn without_its_state_folder_up_finds_what_runs() {
     let images = image::postgres();
     let project = full_project(&images);

@@ -200,7 +200,7 @@ async fn three_runs_at_once_apply_once() {
 async fn says_for_whom_it_waits_and_gives_up_in_time() {
     let mut case = Case::new(&[("V1__a.sql", "create table a (id int)")]).await;
     let other = case.target.connect("other run", |_| {}).await.unwrap();
-    let key = lock_key(&Table::parse(TABLE).unwrap());
+    let key = lock::key(&Table::parse(TABLE).unwrap());
     let row = other
         .query_one(
             &format!("select pg_try_advisory_lock({key}), pg_backend_pid()"),
@@ -235,6 +235,99 @@ async fn says_for_whom_it_waits_and_gives_up_in_time() {
         "{waiting}"
     );
     assert_eq!(result.unwrap().versions, [1]);
+}
+
+/// A client that holds the lock, and calls itself so.
+async fn lock_as(case: &Case, application: &str) -> Client {
+    let client = case.target.connect(application, |_| {}).await.unwrap();
+    let key = lock::key(&Table::parse(TABLE).unwrap());
+    let take = format!("select pg_advisory_lock({key})");
+    client.batch_execute(&take).await.unwrap();
+    client
+}
+
+#[tokio::test]
+async fn the_lock_of_a_killed_devenv_is_ended_and_no_other() {
+    let mut case = Case::new(&[("V1__a.sql", "create table a (id int)")]).await;
+    case.options.lock_timeout = Duration::ZERO;
+    let mut child = std::process::Command::new("sleep")
+        .arg("600")
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let mark = Mark::of(pid.cast_signed()).unwrap();
+    let living = lock_as(&case, &lock::application(Some(&mark))).await;
+    let error = case.apply().await.unwrap_err().to_string();
+    assert!(
+        error.contains(&format!(", devenv migrate (pid {pid}))")),
+        "{error}"
+    );
+    living.batch_execute("select 1").await.unwrap();
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+    case.options.lock_timeout = Duration::from_secs(60);
+    let (result, receiver) = case.apply_with(&CancellationToken::new()).await;
+    assert_eq!(result.unwrap(), [1]);
+    assert_eq!(
+        messages(receiver),
+        [
+            format!("Ended the migration that a killed devenv (pid {pid}) left running"),
+            "Applying V1__a 1/1".into()
+        ]
+    );
+    living.batch_execute("select 1").await.unwrap_err();
+
+    case.write("V2__b.sql", "create table b (id int)");
+    case.options.lock_timeout = Duration::ZERO;
+    // Its last part is the machine.
+    let elsewhere = Mark::parse(&format!("{mark}x")).unwrap();
+    let elsewhere = lock_as(&case, &lock::application(Some(&elsewhere))).await;
+    case.apply().await.unwrap_err();
+    elsewhere.batch_execute("select 1").await.unwrap();
+}
+
+#[test]
+fn the_server_shows_the_whole_name_of_a_run() {
+    let mark = Mark::own().unwrap().to_string();
+    let (_, machine) = mark.rsplit_once('-').unwrap();
+    // The largest pid, and ten years of clock ticks.
+    let largest = Mark::parse(&format!("4194304-31536000000-{machine}")).unwrap();
+    assert!(lock::application(Some(&largest)).len() <= 63);
+}
+
+/// The socket of a process that is killed is closed by the kernel, as that of a runtime that is dropped. This process lives, so that
+/// only the server itself can end the migration.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_notices_that_the_run_is_gone() {
+    for first_line in ["", "-- devenv: no-transaction\n"] {
+        let mut case = Case::new(&[("V1__a.sql", "select 1")]).await;
+        case.options.lock_timeout = Duration::from_secs(60);
+        let slow = format!("{first_line}select pg_sleep(600)");
+        case.write("V2__b.sql", &slow);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (target, migrations, options) =
+            (case.target.clone(), case.migrations(), case.options.clone());
+        runtime.spawn(async move {
+            let (events, _receiver) = testing::events();
+            let cancel = CancellationToken::new();
+            apply(&target, &migrations, &options, &events, &cancel).await
+        });
+        sleeps(&case.target).await;
+        runtime.shutdown_background();
+        case.write("V2__b.sql", "create table b (id int)");
+        assert_eq!(case.apply().await.unwrap(), [2]);
+        assert_eq!(case.states().await, "1 applied, 2 applied");
+    }
+}
+
+/// Returns when a statement of this database is in `pg_sleep`.
+async fn sleeps(target: &Target) {
+    let client = target.connect("test", |_| {}).await.unwrap();
+    let running = "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+    while client.query_opt(running, &[]).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -633,11 +726,7 @@ async fn cancel_stops_the_statement_and_rolls_back() {
         case.write("V3__c.sql", "create table c (id int)");
         let cancel = CancellationToken::new();
         let stop = async {
-            let client = case.target.connect("test", |_| {}).await.unwrap();
-            let running = "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
-            while client.query_opt(running, &[]).await.unwrap().is_none() {
-                tokio::task::yield_now().await;
-            }
+            sleeps(&case.target).await;
             cancel.cancel();
         };
         let ((result, _), ()) = tokio::join!(case.apply_with(&cancel), stop);
