@@ -348,7 +348,7 @@ mod tests {
                 };
                 lock.images.insert(row.reference.clone(), row);
             }
-            Plan::build(&config, &lock.pins(&config), &Sources::new())
+            Plan::build(&config, &lock.pins(&config), &Sources::default())
         };
         let old = plan(["sha256:a", "sha256:b", "sha256:c"]);
         for (digests, differs) in [

@@ -127,6 +127,8 @@ impl Context {
         let sources = plan::sources(&self.root()?, &config, self.files()?.as_ref())
             .map_err(|error| error.explain())?;
         let plan = Arc::new(Plan::build(&config, &lock.pins(&config), &sources));
+        // Circles of the file were found when it was read; this may be one over Dockerfiles.
+        plan.graph().order().map_err(|circle| circle.explain())?;
         Ok(self.plan.get_or_init(|| plan).clone())
     }
 

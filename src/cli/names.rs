@@ -113,7 +113,7 @@ mod tests {
     /// The id, or message and help.
     fn named(name: &str, preferred: &[StepKind]) -> String {
         let config = config::parse(Path::new(config::FILE), FILE, &|_| None).expect("a good file");
-        let plan = Plan::build(&config, &Locked::new(), &Sources::new());
+        let plan = Plan::build(&config, &Locked::new(), &Sources::default());
         match step(&plan, name, preferred) {
             Ok(id) => id.to_string(),
             Err(fault) => format!("{}; {}", fault.message, fault.help.unwrap_or_default()),

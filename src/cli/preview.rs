@@ -26,7 +26,7 @@ impl Preview {
         let wanted = graph.closure(goals.iter().cloned());
         let order = graph
             .order()
-            .expect("checked when the file was read: needs are acyclic");
+            .expect("checked when the plan was made: needs are acyclic");
         // Ctrl-C ends the process: there is nothing to undo.
         let never = CancellationToken::new();
         let mut outputs = Outputs::new();

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Spot, count};
-use crate::config::{self, ConfigError, ErrorSite, KeyPath, Place, Source};
+use crate::config::{self, ConfigError, ErrorSite, KeyPath, Place, Source, StepKind};
 
 /// More failures at once help nobody.
 const SHOWN: usize = 20;
@@ -293,6 +293,20 @@ fn in_file(error: &ConfigError, source: &Source) -> Fault {
 }
 
 impl Explain for crate::plan::FingerprintError {}
+
+/// Of a plan whose file has none: the circle goes over the images that Dockerfiles name.
+impl Explain for crate::plan::CycleError {
+    fn explain(&self) -> Fault {
+        let image = self.path.iter().find(|id| id.kind == StepKind::Image);
+        let fault = Fault::from_error(self)
+            .class(FaultClass::Usage)
+            .help("name another image in one of the Dockerfiles, or give the `[image.…]` table another `ref`");
+        match image {
+            Some(id) => fault.at_key(id.key_path().join("dockerfile")),
+            None => fault,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

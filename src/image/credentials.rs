@@ -8,8 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bollard::auth::DockerCredentials;
 use serde_json::Value;
 
-use super::reference::DEFAULT_REGISTRY;
-use crate::sys::process::Spawn;
+use crate::{plan::dockerfile::reference::DEFAULT_REGISTRY, sys::process::Spawn};
 
 /// The name under which the default registry's credentials are kept.
 const DEFAULT_KEY: &str = "https://index.docker.io/v1/";

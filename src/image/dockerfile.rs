@@ -16,14 +16,13 @@ use super::{
     ImageError, ImageInfo, Images, KEY_LABEL, SOURCE_LABEL, Source, TAG_LABEL, blocking,
     context::{Context, Sent, hash_file},
     error::cause,
-    instructions,
     trace::{Failure, Trace, line_in},
     unless,
 };
 use crate::{
     config::Dockerfile,
     event::StepEvents,
-    plan::{Digest, Inputs},
+    plan::{Digest, Inputs, dockerfile::instructions},
     sys::{chunks::produced, paths::plain},
 };
 

@@ -12,11 +12,9 @@ mod dockerfile;
 mod elf;
 mod error;
 mod glob;
-mod instructions;
 mod libc;
 mod obtain;
 mod pull;
-mod reference;
 mod sources;
 mod trace;
 
@@ -41,7 +39,7 @@ pub use error::{ImageError, PullFault, Tried};
 pub use obtain::{Fit, Want, definition_inputs};
 
 use crate::{
-    plan::Digest,
+    plan::{Digest, dockerfile::reference},
     sys::docker_host::{Address, Endpoint},
 };
 

@@ -13,13 +13,11 @@ use futures_util::StreamExt;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    ImageError, ImageInfo, Images, PullFault, credentials,
-    error::cause,
-    reference::{DEFAULT_REGISTRY, Reference},
-    unless,
+use super::{ImageError, ImageInfo, Images, PullFault, credentials, error::cause, unless};
+use crate::{
+    event::{Progress, StepEvents, Unit},
+    plan::dockerfile::reference::{DEFAULT_REGISTRY, Reference},
 };
-use crate::event::{Progress, StepEvents, Unit};
 
 /// How long a registry may take to accept a connection when the image can be had in another way.
 const CONNECT: Duration = Duration::from_secs(2);

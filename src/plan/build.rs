@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Digest, Inputs, Plan, Sources, Step, draft::Draft, secrets};
 use crate::config::{
-    App, Build, Config, Image, KeyPath, Migrate, Part, Postgres, Proto, Service, StepId, StepKind,
-    Task, Template, Tool,
+    App, Build, Config, KeyPath, Migrate, Part, Postgres, Proto, Service, StepId, StepKind, Task,
+    Template, Tool,
 };
 
 /// Bumped whenever keys of the same definition change, so that old records do not match by accident.
@@ -81,6 +81,18 @@ pub fn image_step(config: &Config, reference: &str) -> StepId {
     StepId::new(StepKind::Image, name)
 }
 
+/// Building images from packages runs mmdebstrap: the tool that provides it, should an image be built so.
+fn image_tools(config: &Config) -> BTreeSet<StepId> {
+    if !config.image.values().any(|image| image.debian.is_some()) {
+        return BTreeSet::new();
+    }
+    let tools = config.toolchain.iter();
+    tools
+        .filter(|(name, tool)| command_of(name, tool) == "mmdebstrap")
+        .map(|(name, _)| StepId::new(StepKind::Toolchain, name))
+        .collect()
+}
+
 struct Builder<'a> {
     config: &'a Config,
     locked: &'a Locked,
@@ -97,12 +109,15 @@ impl Builder<'_> {
     }
 
     fn images(&mut self) {
-        for (name, image) in &self.config.image {
-            let draft = Draft::new(StepId::new(StepKind::Image, name), image);
-            let tool = self.image_tool(image);
-            self.add(draft.feeds(tool));
-        }
         let config = self.config;
+        for (name, image) in &config.image {
+            let id = StepId::new(StepKind::Image, name);
+            let needs = match image.debian {
+                Some(_) => image_tools(config),
+                None => self.named_images(&id),
+            };
+            self.add(Draft::new(id, image).feeds(needs));
+        }
         for (name, postgres) in &config.postgres {
             self.implicit_image(&postgres.image, KeyPath::of(["postgres", name]));
         }
@@ -125,19 +140,6 @@ impl Builder<'_> {
         let mut draft = Draft::new(id, &BTreeMap::from([("ref", reference)]));
         draft.step.site = site;
         self.add(draft);
-    }
-
-    /// Building from packages runs mmdebstrap: the tool that provides it goes first.
-    fn image_tool(&self, image: &Image) -> Vec<StepId> {
-        if image.debian.is_none() {
-            return Vec::new();
-        }
-        self.config
-            .toolchain
-            .iter()
-            .filter(|(name, tool)| command_of(name, tool) == "mmdebstrap")
-            .map(|(name, _)| StepId::new(StepKind::Toolchain, name))
-            .collect()
     }
 
     fn protos(&mut self) {
@@ -236,7 +238,7 @@ impl Builder<'_> {
             }
             Build::Dockerfile(build) => Draft::new(id.clone(), build)
                 .feeds(self.of_kind(StepKind::Proto))
-                .feeds(self.defined_images())
+                .feeds(self.named_images(&id))
                 .references(build.args.values())
                 .with(self.facts(build.args.values())),
         };
@@ -259,12 +261,9 @@ impl Builder<'_> {
         self.of_kind(StepKind::Toolchain)
     }
 
-    /// Images a Dockerfile may name in FROM that no registry has.
-    fn defined_images(&self) -> Vec<StepId> {
-        let names = self.config.image.keys();
-        names
-            .map(|name| StepId::new(StepKind::Image, name))
-            .collect()
+    /// The `[image.*]` that the step's Dockerfile names.
+    fn named_images(&self, id: &StepId) -> BTreeSet<StepId> {
+        self.sources.images.get(id).cloned().unwrap_or_default()
     }
 
     /// What references come to, as far as the file says: when it changes, whoever was given the old value is out of date.
@@ -317,7 +316,7 @@ impl Builder<'_> {
         if let Some(pin) = self.locked.get(&step.id) {
             step.definition.text("lock", pin);
         }
-        if let Some(files) = self.sources.get(&step.id) {
+        if let Some(files) = self.sources.files.get(&step.id) {
             step.aside.0.extend(files.clone());
         }
         self.steps.insert(step.id.clone(), step);
@@ -351,7 +350,7 @@ mod tests {
         );
         std::fs::write(dir.path().join(crate::config::FILE), text).expect("written");
         let config = crate::config::load(dir.path()).expect("a good file");
-        Plan::build(&config, &Locked::new(), &Sources::new())
+        Plan::build(&config, &Locked::new(), &Sources::default())
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! No I/O but `fingerprint`'s reads: the same input gives the same plan, with the engine off too.
 
 mod build;
+pub mod dockerfile;
 mod draft;
 pub mod fingerprint;
 mod graph;

@@ -1,15 +1,24 @@
-//! Files that are part of what the plan describes, not of what a step makes of them: migrations and proto files.
+//! Files that are part of what the plan describes, not of what a step makes of them: migrations, proto files, Dockerfiles.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{
-    FileCache, FingerprintError, Input,
+    FileCache, FingerprintError, Input, dockerfile,
     fingerprint::{fingerprint, fingerprint_folder},
 };
 use crate::config::{Config, StepId, StepKind};
 
-/// Step → `file.<path>` → digest of each of its sources.
-pub type Sources = BTreeMap<StepId, BTreeMap<String, Input>>;
+/// What the plan takes from files beside `devenv.toml`.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Step → `file.<path>` → digest of each of its sources.
+    pub files: BTreeMap<StepId, BTreeMap<String, Input>>,
+    /// Step → the `[image.*]` steps that its Dockerfile names.
+    pub images: BTreeMap<StepId, BTreeSet<StepId>>,
+}
 
 /// Reads the sources of all steps.
 ///
@@ -20,15 +29,20 @@ pub fn sources(
     config: &Config,
     cache: &FileCache,
 ) -> Result<Sources, FingerprintError> {
-    let mut sources = Sources::new();
+    let mut sources = Sources::default();
     for (name, migrate) in &config.migrate {
         let files = fingerprint_folder(root, &migrate.dir, ".sql", cache)?;
-        sources.insert(StepId::new(StepKind::Migrate, name), files);
+        sources
+            .files
+            .insert(StepId::new(StepKind::Migrate, name), files);
     }
     for (name, proto) in &config.proto {
         let files = fingerprint(root, &proto.files, cache)?;
-        sources.insert(StepId::new(StepKind::Proto, name), files);
+        sources
+            .files
+            .insert(StepId::new(StepKind::Proto, name), files);
     }
+    dockerfile::read_all(root, config, &mut sources);
     Ok(sources)
 }
 

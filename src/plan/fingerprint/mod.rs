@@ -208,5 +208,15 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
+/// A longer file is not one that a person wrote.
+const LONGEST: u64 = 4 << 20;
+
+/// The content of a file, if it can be read. What is no file (a pipe, a device) is not opened: it may never end.
+pub(super) fn read_small(path: &Path) -> Option<Vec<u8>> {
+    let meta = path.metadata().ok()?;
+    let is_one = meta.is_file() && meta.len() <= LONGEST;
+    is_one.then(|| std::fs::read(path).ok())?
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,15 @@
-//! Where each instruction stands in a Dockerfile, so that a failure points at its line.
+//! Where each instruction stands in a Dockerfile, so that a failure points at its line, and its words, so that one can be replaced.
 
 /// One instruction, continuation lines joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Instruction {
+pub struct Instruction {
     /// Counts from 1.
     pub line: usize,
     pub text: String,
 }
 
 /// The instructions in order; comments, directives and the bodies of here-documents are none.
-pub(super) fn parse(dockerfile: &str) -> Vec<Instruction> {
+pub fn parse(dockerfile: &str) -> Vec<Instruction> {
     let escape = escape(dockerfile);
     let mut found = Vec::new();
     let mut lines = dockerfile.lines().enumerate();
@@ -77,11 +77,59 @@ fn here_documents(text: &str) -> Vec<String> {
 }
 
 /// The instruction a builder names, as far as it can be told: its words are the same.
-pub(super) fn find<'a>(instructions: &'a [Instruction], said: &str) -> Option<&'a Instruction> {
+pub fn find<'a>(instructions: &'a [Instruction], said: &str) -> Option<&'a Instruction> {
     let words =
         |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
     let said = words(said);
     instructions.iter().find(|known| words(&known.text) == said)
+}
+
+/// A word and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word<'a> {
+    /// Bytes before it.
+    pub at: usize,
+    pub text: &'a str,
+}
+
+impl Word<'_> {
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.at..self.at + self.text.len()
+    }
+}
+
+/// The words of each instruction as they stand in the file, with those of a here-document after its own.
+pub fn words(dockerfile: &str) -> Vec<Vec<Word<'_>>> {
+    let escape = escape(dockerfile);
+    let starts: Vec<_> = parse(dockerfile)
+        .into_iter()
+        .map(|known| known.line)
+        .collect();
+    let mut all = Vec::new();
+    let mut at = 0;
+    for (index, line) in dockerfile.split_inclusive('\n').enumerate() {
+        if starts.contains(&(index + 1)) {
+            all.push(Vec::new());
+        }
+        if let Some(words) = all.last_mut()
+            && !line.trim_start().starts_with('#')
+        {
+            let parts = line.split(|c: char| c.is_ascii_whitespace());
+            let mut start = at;
+            for part in parts {
+                // Alone, it only joins lines.
+                if !part.is_empty() && !part.chars().eq([escape]) {
+                    words.push(Word {
+                        at: start,
+                        text: part,
+                    });
+                }
+                start += part.len() + 1;
+            }
+        }
+        at += line.len();
+    }
+    all
 }
 
 #[cfg(test)]

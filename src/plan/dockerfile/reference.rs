@@ -3,11 +3,11 @@
 //! Grammar: <https://pkg.go.dev/github.com/distribution/reference>.
 
 /// The registry a reference without a host means.
-pub(super) const DEFAULT_REGISTRY: &str = "docker.io";
+pub const DEFAULT_REGISTRY: &str = "docker.io";
 
 /// A reference taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reference {
+pub struct Reference {
     /// Registry, [`DEFAULT_REGISTRY`] when none is named.
     pub registry: String,
     /// What stands before the tag, as written.
@@ -17,7 +17,7 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    pub(super) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest.to_owned())),
             None => (text, None),
@@ -43,8 +43,16 @@ impl Reference {
     }
 
     /// The tag to pull when neither tag nor digest is named.
-    pub(super) fn tag_or_latest(&self) -> &str {
+    pub fn tag_or_latest(&self) -> &str {
         self.tag.as_deref().unwrap_or("latest")
+    }
+
+    /// Whether both name the same image, however they are spelled.
+    pub fn is(&self, other: &Self) -> bool {
+        let (tag, digest) = (self.tag_or_latest(), &self.digest);
+        self.familiar() == other.familiar()
+            && tag == other.tag_or_latest()
+            && *digest == other.digest
     }
 
     /// The name as the engine lists it, without the default registry.
@@ -55,7 +63,7 @@ impl Reference {
 }
 
 /// The digest among `name@sha256:…` entries that belongs to this reference's name.
-pub(super) fn digest_of(reference: &str, repo_digests: &[String]) -> Option<String> {
+pub fn digest_of(reference: &str, repo_digests: &[String]) -> Option<String> {
     let wanted = Reference::parse(reference);
     repo_digests.iter().find_map(|entry| {
         let entry = Reference::parse(entry);
