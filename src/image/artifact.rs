@@ -165,7 +165,7 @@ impl Images {
             build.user,
             json!([format!("/{FOLDER}/{name}")]),
         );
-        fs::write(file.path(), text).map_err(ImageError::cache(file.path()))?;
+        fs::write(file.path(), &text).map_err(ImageError::cache(file.path()))?;
         let mut entries = BTreeMap::from([
             (
                 "Dockerfile".to_owned(),
@@ -186,7 +186,7 @@ impl Images {
         let context = Context {
             entries,
             dockerfile: "Dockerfile".into(),
-            dockerfile_on_disk: file.path().to_owned(),
+            text,
         };
         let definition = Dockerfile {
             path: "Dockerfile".into(),

@@ -25,8 +25,8 @@ pub(super) struct Context {
     pub entries: BTreeMap<String, Sent>,
     /// The Dockerfile's path in the context.
     pub dockerfile: String,
-    /// The Dockerfile on disk.
-    pub dockerfile_on_disk: PathBuf,
+    /// What it says on disk.
+    pub text: String,
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +49,7 @@ impl Context {
             let missing = io::Error::from(io::ErrorKind::NotFound);
             return Err(ImageError::read(&dockerfile.path)(missing));
         }
+        let text = fs::read(&on_disk).map_err(ImageError::read(&dockerfile.path))?;
         let ignore = ignore_of(&folder, &on_disk)?;
         let mut entries = BTreeMap::new();
         let walk = Walk {
@@ -72,7 +73,7 @@ impl Context {
         Ok(Self {
             entries,
             dockerfile: name,
-            dockerfile_on_disk: on_disk,
+            text: String::from_utf8_lossy(&text).into_owned(),
         })
     }
 

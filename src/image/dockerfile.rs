@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -16,13 +15,14 @@ use super::{
     ImageError, ImageInfo, Images, KEY_LABEL, SOURCE_LABEL, Source, TAG_LABEL, blocking,
     context::{Context, Sent, hash_file},
     error::cause,
-    trace::{Failure, Trace, line_in},
+    failure::{Texts, explain},
+    trace::Trace,
     unless,
 };
 use crate::{
     config::Dockerfile,
     event::StepEvents,
-    plan::{Digest, Inputs, dockerfile::instructions},
+    plan::{Digest, Inputs},
     sys::{chunks::produced, paths::plain},
 };
 
@@ -159,7 +159,10 @@ impl Images {
                 .version(BuilderVersion::BuilderBuildKit)
                 .session(&session());
         }
-        let on_disk = context.dockerfile_on_disk.clone();
+        let texts = Texts {
+            written: context.text.clone(),
+            sent: context.text.clone(),
+        };
         let body = bollard::body_try_stream(produced(move |out| context.write(out)));
         let mut stream = self.docker.build_image(options.build(), None, Some(body));
         let mut trace = Trace::new(events);
@@ -171,7 +174,7 @@ impl Images {
                 }
                 Err(error) => {
                     let failure = trace.fail(cause(&error));
-                    return Err(explain(dockerfile, &on_disk, failure));
+                    return Err(explain(dockerfile, &texts, &build.args, failure));
                 }
             }
         }
@@ -198,21 +201,4 @@ fn session() -> String {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let time = jiff::Timestamp::now().as_nanosecond();
     format!("devenv-{}-{count}-{time}", std::process::id())
-}
-
-fn explain(dockerfile: &Dockerfile, on_disk: &Path, failure: Failure) -> ImageError {
-    let text = fs::read_to_string(on_disk).unwrap_or_default();
-    let known = instructions::parse(&text);
-    let by_step = failure.step.and_then(|step| known.get(step - 1));
-    let by_text = || instructions::find(&known, failure.said.as_deref()?);
-    let found = by_text().or(by_step);
-    ImageError::Build {
-        dockerfile: dockerfile.path.clone().into(),
-        line: found
-            .map(|known| known.line)
-            .or_else(|| line_in(&failure.cause)),
-        instruction: failure.said.clone(),
-        cause: failure.cause,
-        tail: failure.tail,
-    }
 }

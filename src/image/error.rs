@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use bollard::errors::Error as EngineError;
 
 use crate::{
-    event::{Explain, Fault, FaultClass},
+    event::{Explain, Fault, FaultClass, Spot},
     sys::process::ProcessError,
 };
 
@@ -55,11 +55,19 @@ pub enum ImageError {
     #[error("building `{}` failed", dockerfile.display())]
     Build {
         dockerfile: PathBuf,
-        /// Line of the failing instruction.
-        line: Option<usize>,
+        /// The failing instruction.
+        spot: Option<Spot>,
         instruction: Option<String>,
         cause: String,
         tail: Vec<String>,
+    },
+    #[error("building `{}` failed: image `{image}` cannot be had", dockerfile.display())]
+    Base {
+        dockerfile: PathBuf,
+        /// Where it is named.
+        spot: Spot,
+        image: String,
+        cause: String,
     },
     #[error("the build left no `{}`", path.display())]
     NoArtifact { path: PathBuf },
@@ -145,6 +153,7 @@ impl ImageError {
         match self {
             ImageError::Connect { cause, .. }
             | ImageError::Engine { cause, .. }
+            | ImageError::Base { cause, .. }
             | ImageError::Pull { cause, .. } => {
                 vec![cause.clone()]
             }
@@ -179,6 +188,9 @@ impl ImageError {
                 "run `apt-get install mmdebstrap`, or add `[toolchain.mmdebstrap]` with `from = \"apt\"`".to_owned()
             }
             ImageError::Debian { tail, .. } => return debian_help(tail),
+            ImageError::Base { image, .. } => format!(
+                "check its spelling, or say how to build it in an `[image.…]` table with `ref = \"{image}\"`"
+            ),
             ImageError::NoArtifact { .. } => "check `artifact` and what `run` writes".to_owned(),
             ImageError::NotExecutable { path } => format!("run `chmod +x {}`", path.display()),
             ImageError::Architecture { .. } => {
@@ -229,16 +241,21 @@ impl Explain for ImageError {
             ImageError::Cancelled => fault.class(FaultClass::Interrupted),
             ImageError::Build {
                 dockerfile,
-                line: Some(line),
+                spot: Some(spot),
                 instruction,
                 ..
             } => {
-                let fault = fault.at_file(dockerfile, *line, 1);
+                let fault = fault.at_spot(dockerfile, spot);
                 match instruction {
                     Some(_) => fault.label("this instruction failed"),
                     None => fault,
                 }
             }
+            ImageError::Base {
+                dockerfile, spot, ..
+            } => fault
+                .at_spot(dockerfile, spot)
+                .label("this image cannot be had"),
             _ => fault,
         }
     }

@@ -11,6 +11,7 @@ mod debian;
 mod dockerfile;
 mod elf;
 mod error;
+mod failure;
 mod glob;
 mod libc;
 mod obtain;

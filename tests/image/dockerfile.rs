@@ -127,6 +127,10 @@ async fn fails(builder: Builder) {
         column: 1,
     };
     assert_eq!(fault.site, Some(site), "{fault:?}");
+    assert_eq!(
+        fault.excerpt.as_deref(),
+        Some("RUN echo before the fall && \\")
+    );
     assert!(fault.notes[0].contains('7'), "{fault:?}");
     let mut tail = fault.notes[1..].to_vec();
     tail.sort();
@@ -160,11 +164,10 @@ async fn a_syntax_error_and_a_missing_dockerfile() {
             )
             .await
             .unwrap_err();
-        assert!(
-            matches!(error, ImageError::Build { line: Some(3), .. }),
-            "{builder:?}: {:?}",
-            error.explain()
-        );
+        let fault = error.explain();
+        let line = matches!(&error, ImageError::Build { spot: Some(spot), .. } if spot.line == 3);
+        assert!(line, "{builder:?}: {fault:?}");
+        assert_eq!(fault.excerpt.as_deref(), Some("FOO bar"));
     }
     let wanted = build(&bench, "missing", Builder::Auto);
     let error = bench
@@ -179,4 +182,39 @@ async fn a_syntax_error_and_a_missing_dockerfile() {
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "cannot read `docker/none`");
+}
+
+#[tokio::test]
+async fn an_image_that_nobody_has_is_shown_where_it_is_named() {
+    let bench = Bench::new().await;
+    let base = bench.busybox("base", &[]).await;
+    // Nobody listens there.
+    let none = format!("localhost:1/{}", bench.tag("none"));
+    let from = format!("FROM scratch\n\nFROM {none}\n");
+    let copy = format!("FROM {base}\n\nCOPY --from={none} / /\n");
+    let dockerfile = at("Dockerfile");
+    // BuildKit does not say which instruction wanted an image to copy from.
+    let (both, classic) = ([Builder::BuildKit, Builder::Classic], [Builder::Classic]);
+    for (text, column, builders) in [(from, 6, &both[..]), (copy, 13, &classic)] {
+        bench.write("Dockerfile", &text);
+        for &builder in builders {
+            let wanted = build(&bench, "on-none", builder);
+            let built = bench.images.dockerfile(
+                bench.root(),
+                &dockerfile,
+                wanted,
+                &bench.events,
+                &bench.cancel,
+            );
+            let fault = built.await.unwrap_err().explain();
+            let site = Site::File {
+                path: "Dockerfile".into(),
+                line: 3,
+                column,
+            };
+            assert_eq!(fault.site, Some(site), "{builder:?} {fault:?}");
+            let help = fault.help.unwrap_or_default();
+            assert!(help.contains(&format!("`ref = \"{none}\"`")), "{help}");
+        }
+    }
 }
