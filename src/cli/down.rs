@@ -13,11 +13,12 @@ use serde::Serialize;
 
 use super::{context::Context, orphans, run_lock};
 use crate::{
-    config::StepId,
+    config::{StepId, StepKind},
     event::{Explain, Fault, count},
+    image::{ImageError, Images},
     plan::Graph,
-    runtime::{AnyRuntime, Runtime, RuntimeError},
-    steps::{Engine, image_repository},
+    runtime::{AnyRuntime, Identity, Runtime, RuntimeError},
+    steps::{Engine, built_here, image_repository},
 };
 
 /// Stop everything; the data is kept.
@@ -26,7 +27,7 @@ pub struct Args {
     /// Remove the data (this worktree's volumes) too.
     #[arg(long, short = 'v')]
     volumes: bool,
-    /// Remove the images built for this worktree too.
+    /// Remove the images built here too. One that another worktree's container uses stays.
     #[arg(long)]
     images: bool,
 }
@@ -75,9 +76,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         }
     }
     if args.images {
-        let repository = image_repository(&identity);
-        let images = images.remove_repository(&repository).await;
-        removed.images = images.map_err(|error| error.explain())?;
+        removed.images = remove_images(cx, &images, &identity).await?;
     }
     let kept = runtime.volumes().await.map_err(explain)?;
     if kept.is_empty() && args.images {
@@ -93,6 +92,30 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     }
     cx.answer(&removed, text);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Those of the worktree's own tags, and those it built for references of the file: these may be shared, and the next `up` of who
+/// has no container now gets them again.
+async fn remove_images(
+    cx: &Context,
+    images: &Images,
+    identity: &Identity,
+) -> Result<Vec<String>, Fault> {
+    let explain = |error: ImageError| error.explain();
+    let repository = image_repository(identity);
+    let mut removed = images
+        .remove_repository(&repository)
+        .await
+        .map_err(explain)?;
+    for record in cx.store()?.records(StepKind::Image) {
+        // A copied folder has records of what the original built.
+        let Some(id) = built_here(record, identity) else {
+            continue;
+        };
+        let tag = images.remove_built(&id).await;
+        removed.extend(tag.map_err(explain)?);
+    }
+    Ok(removed)
 }
 
 /// Nothing carries the name any more that the project had.

@@ -97,11 +97,15 @@ impl Images {
         &self,
         root: &Path,
         build: &HostBuild,
+        base: Base<'_>,
         tag: &str,
         events: &StepEvents,
         cancel: &CancellationToken,
     ) -> Result<ImageInfo, ImageError> {
-        let base = self.present(&build.base).await?;
+        let base = ImageInfo {
+            reference: base.tag.to_owned(),
+            ..self.present(base.id).await?
+        };
         let plan = prepare(root, build, &base, tag).await?;
         if let Some(elf) = &plan.elf {
             unless(cancel, self.check(build, &base, elf)).await??;
@@ -157,7 +161,6 @@ impl Images {
         events: &StepEvents,
         cancel: &CancellationToken,
     ) -> Result<(), ImageError> {
-        let file = tempfile::NamedTempFile::new().map_err(ImageError::cache("temporary file"))?;
         let name = &plan.name;
         let from = &base.reference;
         let text = format!(
@@ -165,15 +168,8 @@ impl Images {
             build.user,
             json!([format!("/{FOLDER}/{name}")]),
         );
-        fs::write(file.path(), &text).map_err(ImageError::cache(file.path()))?;
         let mut entries = BTreeMap::from([
-            (
-                "Dockerfile".to_owned(),
-                Sent::File {
-                    from: file.path().to_owned(),
-                    mode: 0o644,
-                },
-            ),
+            ("Dockerfile".to_owned(), Sent::Text(text.clone())),
             ("root".to_owned(), Sent::Folder),
         ]);
         for (path, entry) in plan.entries {
@@ -213,7 +209,7 @@ impl Images {
         base: &ImageInfo,
         elf: &Elf,
     ) -> Result<(), ImageError> {
-        let (artifact, base_name) = (build.artifact.clone(), base.reference.clone());
+        let (artifact, base_name) = (build.artifact.clone(), build.base.clone());
         if elf.machine.go_arch() != Some(base.architecture.as_str()) {
             return Err(ImageError::Architecture {
                 artifact,
@@ -228,7 +224,7 @@ impl Images {
         let libc = self.libc(base).await?;
         let missing = |musl| ImageError::Interpreter {
             artifact: build.artifact.clone(),
-            base: base.reference.clone(),
+            base: build.base.clone(),
             interpreter: interpreter.clone(),
             musl,
         };
@@ -251,6 +247,14 @@ impl Images {
             _ => Ok(()),
         }
     }
+}
+
+/// The image an artifact is laid on.
+#[derive(Debug, Clone, Copy)]
+pub struct Base<'a> {
+    pub id: &'a str,
+    /// By which a Dockerfile can name it.
+    pub tag: &'a str,
 }
 
 /// Everything read from the project.

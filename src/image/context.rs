@@ -32,8 +32,15 @@ pub(super) struct Context {
 #[derive(Debug, Clone)]
 pub(super) enum Sent {
     Folder,
-    File { from: PathBuf, mode: u32 },
-    Link { target: PathBuf },
+    File {
+        from: PathBuf,
+        mode: u32,
+    },
+    /// A file that is not on disk.
+    Text(String),
+    Link {
+        target: PathBuf,
+    },
 }
 
 impl Context {
@@ -77,6 +84,20 @@ impl Context {
         })
     }
 
+    /// Sends this instead of what the Dockerfile on disk says.
+    pub(super) fn replace_dockerfile(&mut self, text: String) {
+        let sent = Sent::Text(text);
+        self.entries.insert(self.dockerfile.clone(), sent);
+    }
+
+    /// What the engine gets as Dockerfile.
+    pub(super) fn sent_dockerfile(&self) -> &str {
+        match self.entries.get(&self.dockerfile) {
+            Some(Sent::Text(text)) => text,
+            _ => &self.text,
+        }
+    }
+
     /// Writes a tar that depends on nothing but paths, contents and modes.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut tar = tar::Builder::new(out);
@@ -96,6 +117,12 @@ impl Context {
                     header.set_entry_type(tar::EntryType::Symlink);
                     header.set_mode(0o777);
                     tar.append_link(&mut header, path, target)?;
+                }
+                Sent::Text(text) => {
+                    header.set_entry_type(tar::EntryType::Regular);
+                    header.set_mode(0o644);
+                    header.set_size(text.len() as u64);
+                    tar.append_data(&mut header, path, text.as_bytes())?;
                 }
                 Sent::File { from, mode } => {
                     let file = File::open(from)?;

@@ -280,7 +280,8 @@ fn store(raw: &Path, archive: &Path, facts: &Path) -> io::Result<()> {
     write_atomic(facts, &stored)
 }
 
-async fn lock(
+/// Waits for a lock that another run of this user may hold.
+pub(super) async fn lock(
     path: &Path,
     events: &StepEvents,
     cancel: &CancellationToken,
@@ -292,7 +293,7 @@ async fn lock(
             TryLock::Locked(lock) => return Ok(lock),
             TryLock::Held { holder } => {
                 if !waiting {
-                    events.message(format!("Waiting for the same build by {holder}"));
+                    events.message(format!("Waiting for the build by {holder}"));
                 }
                 waiting = true;
             }

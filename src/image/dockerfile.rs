@@ -12,7 +12,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ImageError, ImageInfo, Images, KEY_LABEL, SOURCE_LABEL, Source, TAG_LABEL, blocking,
+    ImageError, ImageInfo, Images, KEY_LABEL, SOURCE_LABEL, Source, TAG_LABEL,
+    bases::{self, Bases},
+    blocking,
     context::{Context, Sent, hash_file},
     error::cause,
     failure::{Texts, explain},
@@ -42,6 +44,8 @@ pub struct DockerfileBuild {
     pub tag: String,
     /// Resolved build arguments.
     pub args: BTreeMap<String, String>,
+    /// Images of the file that the Dockerfile may name.
+    pub bases: Bases,
     /// Labels beside devenv's own.
     pub labels: BTreeMap<String, String>,
     pub builder: Builder,
@@ -76,16 +80,21 @@ pub fn dockerfile_inputs(
     root: &Path,
     dockerfile: &Dockerfile,
     args: &BTreeMap<String, String>,
+    bases: &Bases,
 ) -> Result<Inputs, ImageError> {
-    inputs_of(&Context::read(root, dockerfile)?, dockerfile, args)
+    inputs_of(&Context::read(root, dockerfile)?, dockerfile, args, bases)
 }
 
 fn inputs_of(
     context: &Context,
     dockerfile: &Dockerfile,
     args: &BTreeMap<String, String>,
+    bases: &Bases,
 ) -> Result<Inputs, ImageError> {
     let mut inputs = Inputs::default();
+    for (reference, base) in bases::used(&context.text, args, bases) {
+        inputs.content(format!("image.{reference}"), Digest::of(&base.id));
+    }
     inputs.text("dockerfile", &context.dockerfile);
     if let Some(target) = &dockerfile.target {
         inputs.text("target", target);
@@ -99,6 +108,7 @@ fn inputs_of(
             Sent::Folder => inputs.text(format!("{field}/"), "folder"),
             Sent::Link { target } => inputs.text(field, format!("→ {}", target.display())),
             Sent::File { from, .. } => inputs.content(field, hash_file(from)?),
+            Sent::Text(text) => inputs.content(field, Digest::of(text)),
         };
     }
     Ok(inputs)
@@ -116,12 +126,17 @@ impl Images {
     ) -> Result<ImageInfo, ImageError> {
         events.message("Reading the build context");
         let (owned, def, args) = (root.to_owned(), dockerfile.clone(), build.args.clone());
-        let (context, key) = blocking(move || {
+        let bases = build.bases.clone();
+        let (mut context, key) = blocking(move || {
             let context = Context::read(&owned, &def)?;
-            let key = inputs_of(&context, &def, &args)?.key();
+            let key = inputs_of(&context, &def, &args, &bases)?.key();
             Ok((context, key))
         })
         .await?;
+        let renamed = bases::rename(&context.text, &build.args, &build.bases);
+        if renamed != context.text {
+            context.replace_dockerfile(renamed);
+        }
         let mut labels: HashMap<_, _> = build.labels.clone().into_iter().collect();
         labels.insert(SOURCE_LABEL.into(), Source::Dockerfile.as_str().into());
         labels.insert(KEY_LABEL.into(), key.0);
@@ -161,7 +176,7 @@ impl Images {
         }
         let texts = Texts {
             written: context.text.clone(),
-            sent: context.text.clone(),
+            sent: context.sent_dockerfile().to_owned(),
         };
         let body = bollard::body_try_stream(produced(move |out| context.write(out)));
         let mut stream = self.docker.build_image(options.build(), None, Some(body));

@@ -5,6 +5,8 @@
 
 mod archive;
 mod artifact;
+mod bases;
+mod choice;
 mod context;
 mod credentials;
 mod debian;
@@ -33,11 +35,13 @@ use bollard::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub use artifact::artifact_inputs;
+pub use artifact::{Base, artifact_inputs};
+pub use bases::{BaseImage, Bases};
+pub use choice::{Found, Place};
 pub use debian::debian_inputs;
 pub use dockerfile::{Builder, DockerfileBuild, context_files, dockerfile_inputs};
 pub use error::{ImageError, PullFault, Tried};
-pub use obtain::{Fit, Want, definition_inputs};
+pub use obtain::{Fit, How, Obtained, Want, definition_inputs};
 
 use crate::{
     plan::{Digest, dockerfile::reference},
@@ -253,6 +257,34 @@ impl Images {
         Ok(removed)
     }
 
+    /// Removes an image that was built for a reference of the file, with what was built for it before; the tag, if it was there.
+    /// What a container uses stays, and so does what has the tag by now.
+    pub async fn remove_built(&self, id: &str) -> Result<Option<String>, ImageError> {
+        let image = self.inspect(id).await?;
+        let Some(tag) = image.and_then(|mut image| image.labels.remove(TAG_LABEL)) else {
+            return Ok(None);
+        };
+        let named = self.inspect(&tag).await?;
+        let mut removed = None;
+        if named.is_some_and(|named| named.id == id) && !self.is_used(id).await {
+            self.remove(&tag).await?;
+            removed = Some(tag.clone());
+        }
+        self.sweep(&tag).await;
+        Ok(removed)
+    }
+
+    /// Whether a container, running or not, is of this image; so when the engine does not say.
+    async fn is_used(&self, id: &str) -> bool {
+        let filters = [("ancestor", vec![id])].into_iter().collect();
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let users = self.docker.list_containers(Some(options)).await;
+        !users.is_ok_and(|users| users.is_empty())
+    }
+
     async fn list(&self, filters: &[(&str, &str)]) -> Result<Vec<ImageSummary>, ImageError> {
         let filters = filters.iter().map(|(name, value)| (*name, vec![*value]));
         let options = ListImagesOptionsBuilder::default()
@@ -287,13 +319,7 @@ impl Images {
     /// so it gets a tag to be removed, and goes with it only when that is its last.
     async fn remove_nameless(&self, id: &str) -> Result<(), ImageError> {
         // The engine keeps what a container uses, and would keep the tag with it.
-        let filters = [("ancestor", vec![id])].into_iter().collect();
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let users = self.docker.list_containers(Some(options)).await;
-        if !users.is_ok_and(|users| users.is_empty()) {
+        if self.is_used(id).await {
             return Ok(());
         }
         let (repository, tag) = (

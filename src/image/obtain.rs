@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, path::Path};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DockerfileBuild, ImageError, ImageInfo, Images, Tried, blocking, debian_inputs,
-    dockerfile_inputs, pull::Silence,
+    Bases, DockerfileBuild, Found, ImageError, ImageInfo, Images, Place, Tried, blocking,
+    debian::lock, debian_inputs, dockerfile_inputs, pull::Silence,
 };
 use crate::{
     config::Image,
     event::StepEvents,
     plan::{Digest, Inputs},
+    sys::fs::Lock,
 };
 
 /// An image that is wanted.
@@ -20,12 +21,33 @@ pub struct Want<'a> {
     /// The project's folder.
     pub root: &'a Path,
     pub reference: &'a str,
+    /// The tag of this worktree's own, for when another's definition has the reference.
+    pub own_tag: &'a str,
+    /// The id of the image this worktree last built.
+    pub built: Option<&'a str>,
     /// The digest devenv.lock has for it.
     pub pinned: Option<&'a str>,
     /// Its `[image.*]` table.
     pub definition: Option<&'a Image>,
     /// Resolved build arguments of a definition by Dockerfile.
     pub args: &'a BTreeMap<String, String>,
+    /// Images of the file that its Dockerfile may name.
+    pub bases: &'a Bases,
+}
+
+/// An image and how it came to be there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Obtained {
+    pub image: ImageInfo,
+    pub how: How,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// It was there, perhaps since another run built it just now.
+    Found,
+    Pulled,
+    Built,
 }
 
 /// Whether an image on the engine is the wanted one.
@@ -56,12 +78,13 @@ pub fn definition_inputs(
     root: &Path,
     image: &Image,
     args: &BTreeMap<String, String>,
+    bases: &Bases,
 ) -> Result<Option<Inputs>, ImageError> {
     if let Some(debian) = &image.debian {
         return debian_inputs(root, debian).map(Some);
     }
     match &image.dockerfile {
-        Some(dockerfile) => dockerfile_inputs(root, dockerfile, args).map(Some),
+        Some(dockerfile) => dockerfile_inputs(root, dockerfile, args, bases).map(Some),
         None => Ok(None),
     }
 }
@@ -73,20 +96,42 @@ impl Images {
         want: Want<'_>,
         events: &StepEvents,
         cancel: &CancellationToken,
-    ) -> Result<ImageInfo, ImageError> {
+    ) -> Result<Obtained, ImageError> {
         let key = definition_key(want).await?;
+        let lock = match key {
+            Some(_) => Some(self.lock_reference(want.reference, events, cancel).await?),
+            None => None,
+        };
         let mut tried = Vec::new();
-        match self.inspect(want.reference).await? {
-            None => tried.push(("on the engine", "not there".to_owned())),
-            Some(image) => match image.fit(key.as_ref(), want.pinned) {
-                Fit::Yes => return Ok(image),
-                // It was built because nothing else had it: build it again.
-                Fit::OtherDefinition => return self.define(want, events, cancel).await,
-                Fit::OtherDigest(has) => tried.push((
-                    "on the engine",
-                    format!("has {has}, devenv.lock wants another"),
-                )),
-            },
+        match self.find(want, key.as_ref()).await? {
+            Found::Fits(image) => {
+                return Ok(Obtained {
+                    image: *image,
+                    how: How::Found,
+                });
+            }
+            // It was built because nothing else had it: build it again.
+            Found::Changed {
+                place: Place::Reference,
+                ..
+            } => {
+                return self
+                    .define(want, Place::Reference, &key, events, cancel)
+                    .await;
+            }
+            Found::Changed {
+                place: Place::Own, ..
+            }
+            | Found::Taken => {
+                // Nobody else has this tag.
+                drop(lock);
+                return self.define(want, Place::Own, &key, events, cancel).await;
+            }
+            Found::Nothing => tried.push(("on the engine", "not there".to_owned())),
+            Found::OtherDigest(has) => tried.push((
+                "on the engine",
+                format!("has {has}, devenv.lock wants another"),
+            )),
         }
         let silence = match key {
             Some(_) => Silence::Short,
@@ -94,7 +139,12 @@ impl Images {
         };
         let pulled = self.pull_within(want.reference, want.pinned, silence, events, cancel);
         match pulled.await {
-            Ok(image) => return Ok(image),
+            Ok(image) => {
+                return Ok(Obtained {
+                    image,
+                    how: How::Pulled,
+                });
+            }
             Err(ImageError::Pull { fault, cause, .. }) => {
                 // Without another way to have it, the failure itself says so.
                 if key.is_some() {
@@ -105,7 +155,10 @@ impl Images {
             Err(error) => return Err(error),
         }
         if key.is_some() {
-            match self.define(want, events, cancel).await {
+            match self
+                .define(want, Place::Reference, &key, events, cancel)
+                .await
+            {
                 Err(ImageError::NoMmdebstrap) => tried.push((
                     "built from Debian packages",
                     "`mmdebstrap` is not installed: run `apt-get install mmdebstrap`".to_owned(),
@@ -130,9 +183,42 @@ impl Images {
         })
     }
 
+    /// Held while it is seen who has the reference and an image is built for it: of two at once one comes first.
+    async fn lock_reference(
+        &self,
+        reference: &str,
+        events: &StepEvents,
+        cancel: &CancellationToken,
+    ) -> Result<Lock, ImageError> {
+        // Some share a lock, so that references that are no more leave no file each.
+        let name = format!("reference-{}.lock", &Digest::of(reference).0[..2]);
+        lock(&self.cache_dir().join(name), events, cancel).await
+    }
+
     /// Builds it as its table says.
     async fn define(
         &self,
+        want: Want<'_>,
+        place: Place,
+        key: &Option<Digest>,
+        events: &StepEvents,
+        cancel: &CancellationToken,
+    ) -> Result<Obtained, ImageError> {
+        let how = How::Built;
+        if place == Place::Reference {
+            let image = self.build_for(want.reference, want, events, cancel).await?;
+            // Another user's run, which holds another lock, may have come first after all.
+            if image.key() == *key {
+                return Ok(Obtained { image, how });
+            }
+        }
+        let image = self.build_for(want.own_tag, want, events, cancel).await?;
+        Ok(Obtained { image, how })
+    }
+
+    async fn build_for(
+        &self,
+        tag: &str,
         want: Want<'_>,
         events: &StepEvents,
         cancel: &CancellationToken,
@@ -144,12 +230,19 @@ impl Images {
             Some(dockerfile) if image.debian.is_none() => {
                 let build = DockerfileBuild {
                     args: want.args.clone(),
-                    ..DockerfileBuild::tagged(want.reference)
+                    bases: want.bases.clone(),
+                    ..DockerfileBuild::tagged(tag)
                 };
                 self.dockerfile(want.root, dockerfile, build, events, cancel)
                     .await
             }
-            _ => self.debian(want.root, image, events, cancel).await,
+            _ => {
+                let tagged = Image {
+                    reference: tag.to_owned(),
+                    ..image.clone()
+                };
+                self.debian(want.root, &tagged, events, cancel).await
+            }
         }
     }
 }
@@ -159,16 +252,17 @@ async fn definition_key(want: Want<'_>) -> Result<Option<Digest>, ImageError> {
         return Ok(None);
     };
     let (root, args) = (want.root.to_owned(), want.args.clone());
-    let inputs = blocking(move || definition_inputs(&root, &image, &args)).await?;
+    let bases = want.bases.clone();
+    let inputs = blocking(move || definition_inputs(&root, &image, &args, &bases)).await?;
     Ok(inputs.map(|inputs| inputs.key()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(super) mod testing {
+    use super::ImageInfo;
     use crate::image::KEY_LABEL;
 
-    fn image(key: Option<&str>, digest: Option<&str>) -> ImageInfo {
+    pub fn image(key: Option<&str>, digest: Option<&str>) -> ImageInfo {
         ImageInfo {
             id: "sha256:0".into(),
             reference: "x:1".into(),
@@ -185,6 +279,11 @@ mod tests {
             config: serde_json::Value::Null,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::image, *};
 
     #[test]
     fn only_a_known_difference_is_a_misfit() {

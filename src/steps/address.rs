@@ -48,6 +48,20 @@ pub fn resolve(
     })
 }
 
+/// As [`resolve`], of a whole table, such as a program's environment.
+pub fn resolve_table(
+    table: &BTreeMap<String, Template>,
+    config: &Config,
+    viewpoint: &Viewpoint,
+    secrets: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Fault> {
+    let values = table.iter().map(|(name, template)| {
+        let value = resolve(template, config, viewpoint, secrets)?;
+        Ok((name.clone(), value))
+    });
+    values.collect()
+}
+
 fn field_value(
     step: &StepId,
     field: &str,

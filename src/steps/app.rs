@@ -6,7 +6,8 @@ use super::{Cx, image_tag, service};
 use crate::{
     config::{App, Build, StepId, StepKind},
     event::{Explain, Fault},
-    plan::{Acted, Decision, Verdict},
+    image::Base,
+    plan::{Acted, Decision, Verdict, image_step},
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
@@ -28,11 +29,15 @@ async fn image(cx: &Cx<'_>, app: &App) -> Result<String, Fault> {
     };
     cx.events.message(format!("laying it on {}", build.base));
     let tag = image_tag(&cx.steps.identity, &cx.id().name);
+    let base = Base {
+        id: &cx.output_of(&image_step(cx.config(), &build.base)).digest,
+        tag: &cx.tag_of(&build.base),
+    };
     let image = cx
         .steps
         .images()
         .await?
-        .artifact(&cx.steps.root, build, &tag, &cx.events, &cx.cancel)
+        .artifact(&cx.steps.root, build, base, &tag, &cx.events, &cx.cancel)
         .await
         .map_err(|error| error.explain())?;
     Ok(image.id)

@@ -1,12 +1,6 @@
 //! `build.*`: the build half of an app. A host build leaves an executable, a Dockerfile build an image.
 
-use super::{
-    Cx,
-    address::{self, Viewpoint},
-    blocking, image_tag,
-    inputs::Known,
-    task,
-};
+use super::{Cx, blocking, image_tag, inputs::Known, task};
 use crate::{
     config::{App, Build, Dockerfile, HostBuild},
     event::{Explain, Fault},
@@ -105,20 +99,13 @@ async fn decide_image(cx: &Cx<'_>, build: &Dockerfile) -> Result<Verdict, Fault>
 
 async fn build_image(cx: &Cx<'_>, build: &Dockerfile) -> Result<Acted, Fault> {
     let known = image_inputs(cx, build).await?;
-    let secrets = cx.template_secrets(build.args.values()).await?;
-    cx.warn_of_build_secrets(secrets.keys());
-    let args = build
-        .args
-        .iter()
-        .map(|(name, template)| {
-            let value = address::resolve(template, cx.config(), &Viewpoint::Container, &secrets)?;
-            Ok((name.clone(), value))
-        })
-        .collect::<Result<_, Fault>>()?;
+    let (args, secrets) = cx.build_args(build).await?;
+    cx.warn_of_build_secrets(&secrets);
     cx.begin()?;
     let tag = image_tag(&cx.steps.identity, &cx.id().name);
     let wanted = DockerfileBuild {
         args,
+        bases: cx.bases(),
         ..DockerfileBuild::tagged(&tag)
     };
     let image = cx
@@ -127,7 +114,7 @@ async fn build_image(cx: &Cx<'_>, build: &Dockerfile) -> Result<Acted, Fault> {
         .await?
         .dockerfile(&cx.steps.root, build, wanted, &cx.events, &cx.cancel)
         .await
-        .map_err(|error| error.explain())?;
+        .map_err(|error| cx.explain_build(&error))?;
     let output = Output {
         digest: image.id,
         ..Output::default()

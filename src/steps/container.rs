@@ -116,11 +116,8 @@ impl Cx<'_> {
             list.map(|list| list.iter().map(text).collect::<Result<Vec<_>, _>>())
                 .transpose()
         };
-        let env = service
-            .env
-            .iter()
-            .map(|(name, template)| Ok((name.clone(), text(template)?)))
-            .collect::<Result<_, Fault>>()?;
+        let env =
+            address::resolve_table(&service.env, self.config(), &Viewpoint::Container, &secrets)?;
         Ok(Spec {
             step: self.id().clone(),
             image,

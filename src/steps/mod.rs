@@ -44,6 +44,7 @@ use crate::{
 };
 
 pub use container::ports;
+pub use image::built_here;
 pub use mask::too_short_secrets;
 pub use ports::published;
 pub use postgres::target as postgres_target;
@@ -152,17 +153,7 @@ impl Steps {
         slot: impl Send,
     ) -> Result<Acted, Fault> {
         let cx = self.cx(id, outputs, cancel);
-        let done = match id.kind {
-            StepKind::Toolchain => toolchain::act(&cx).await,
-            StepKind::Proto => proto::act(&cx).await,
-            StepKind::Image => image::act(&cx).await,
-            StepKind::Build => build::act(&cx).await,
-            StepKind::Postgres => postgres::act(&cx, decision, slot).await,
-            StepKind::Service => service::act(&cx, decision, slot).await,
-            StepKind::Migrate => migrate::act(&cx).await,
-            StepKind::App => app::act(&cx, decision, slot).await,
-            StepKind::Task => task::act(&cx).await,
-        };
+        let done = self.act_kind(&cx, decision, slot).await;
         let replaced = !decision
             .reasons
             .iter()
@@ -172,6 +163,27 @@ impl Steps {
             *self.listing.lock().await = None;
         }
         done.map_err(|fault| fault.at_key(cx.step.site.clone()))
+    }
+
+    async fn act_kind(
+        &self,
+        cx: &Cx<'_>,
+        decision: &Decision,
+        slot: impl Send,
+    ) -> Result<Acted, Fault> {
+        let outputs = image::outputs(cx).await?;
+        let cx = &self.cx(cx.id(), &outputs, &cx.cancel);
+        match cx.step.kind {
+            StepKind::Toolchain => toolchain::act(cx).await,
+            StepKind::Proto => proto::act(cx).await,
+            StepKind::Image => image::act(cx).await,
+            StepKind::Build => build::act(cx).await,
+            StepKind::Postgres => postgres::act(cx, decision, slot).await,
+            StepKind::Service => service::act(cx, decision, slot).await,
+            StepKind::Migrate => migrate::act(cx).await,
+            StepKind::App => app::act(cx, decision, slot).await,
+            StepKind::Task => task::act(cx).await,
+        }
     }
 
     pub fn runtime(&self) -> Result<&AnyRuntime, Fault> {

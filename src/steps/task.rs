@@ -125,10 +125,8 @@ async fn host_env(
         outputs: cx.outputs,
     };
     let mut all = cx.steps.host_env();
-    for (name, template) in env {
-        let value = address::resolve(template, cx.config(), &viewpoint, &secrets)?;
-        all.insert(name.clone(), value.into());
-    }
+    let own = address::resolve_table(env, cx.config(), &viewpoint, &secrets)?;
+    all.extend(own.into_iter().map(|(name, value)| (name, value.into())));
     Ok(all)
 }
 

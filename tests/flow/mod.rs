@@ -20,6 +20,7 @@ mod readiness;
 mod restarts;
 mod secrets;
 mod services;
+mod shared_images;
 mod side_by_side;
 mod tasks;
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use devenv::{
     config::Dockerfile,
     event::{Explain, Site},
-    image::{Builder, DockerfileBuild, ImageError, KEY_LABEL, dockerfile_inputs},
+    image::{BaseImage, Builder, DockerfileBuild, ImageError, KEY_LABEL, dockerfile_inputs},
 };
 
 use super::Bench;
@@ -29,10 +29,12 @@ fn build(bench: &Bench, tag: &str, builder: Builder) -> DockerfileBuild {
 async fn builds(builder: Builder) {
     let mut bench = Bench::new().await;
     let base = bench.busybox("base", &[]).await;
+    // Only under another name is it there.
+    let named = bench.tag("named");
     bench.write(
         "ctx/Dockerfile",
         format!(
-            "FROM {base} AS one\nARG GREETING\nCOPY . /src\nRUN echo \"$GREETING out of the build\" && cat /src/sub/keep.txt\n\
+            "FROM {named} AS one\nARG GREETING\nCOPY . /src\nCOPY --from={named} /bin/cat /cat\nRUN echo \"$GREETING out of the build\" && cat /src/sub/keep.txt\n\
              FROM one AS two\nRUN false\n"
         ),
     );
@@ -48,9 +50,19 @@ async fn builds(builder: Builder) {
         target: Some("one".into()),
         ..at("ctx/Dockerfile")
     };
-    let wanted = build(&bench, "built", builder);
+    let wanted = DockerfileBuild {
+        bases: [(
+            named,
+            BaseImage {
+                tag: base,
+                id: "sha256:0".into(),
+            },
+        )]
+        .into(),
+        ..build(&bench, "built", builder)
+    };
     let tag = wanted.tag.clone();
-    let key = dockerfile_inputs(bench.root(), &dockerfile, &wanted.args)
+    let key = dockerfile_inputs(bench.root(), &dockerfile, &wanted.args, &wanted.bases)
         .unwrap()
         .key();
     let image = bench

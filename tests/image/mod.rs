@@ -22,7 +22,7 @@ use bollard::{
 use devenv::{
     config::{HostBuild, Image, StepId, StepKind},
     event::{Event, Events, Explain, Fault, Record, StepEvents},
-    image::{ImageError, ImageInfo, Images, Want},
+    image::{Base, ImageError, ImageInfo, Images, Want},
     sys::docker_host::Endpoint,
 };
 use futures_util::TryStreamExt;
@@ -135,15 +135,20 @@ impl Bench {
     }
 
     async fn artifact(&self, build: &HostBuild, tag: &str) -> Result<ImageInfo, ImageError> {
+        let found = self.images.inspect(&build.base).await?;
+        let base = Base {
+            id: &found.expect("the test made its base").id,
+            tag: &build.base,
+        };
         let lay = self
             .images
-            .artifact(self.root(), build, tag, &self.events, &self.cancel);
+            .artifact(self.root(), build, base, tag, &self.events, &self.cancel);
         lay.await
     }
 
     async fn obtain(&self, want: Want<'_>) -> Result<ImageInfo, ImageError> {
         let obtain = self.images.obtain(want, &self.events, &self.cancel);
-        obtain.await
+        Ok(obtain.await?.image)
     }
 
     /// Output of a container of the image with these arguments.

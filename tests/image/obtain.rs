@@ -7,6 +7,8 @@ use devenv::{
 
 use super::{Bench, debian::definition, shown};
 
+static NO_BASES: devenv::image::Bases = BTreeMap::new();
+
 /// Nothing listens on port 1.
 const NO_REGISTRY: &str = "127.0.0.1:1";
 
@@ -19,9 +21,12 @@ async fn what_is_on_the_engine_is_taken_as_it_is() {
     let want = Want {
         root: bench.root(),
         reference: &tag,
+        own_tag: "devenv-image-test-not:used",
+        built: None,
         pinned: Some("sha256:0"),
         definition: Some(&image),
         args: &args,
+        bases: &NO_BASES,
     };
     let got = bench.obtain(want).await.unwrap();
     assert_eq!(got.origin, None);
@@ -44,9 +49,12 @@ async fn a_definition_is_built_when_no_registry_answers_and_again_when_it_change
         Want {
             root,
             reference,
+            own_tag: "devenv-image-test-not:used",
+            built: None,
             pinned: None,
             definition: Some(definition),
             args,
+            bases: &NO_BASES,
         }
     }
     let first = bench
@@ -58,7 +66,7 @@ async fn a_definition_is_built_when_no_registry_answers_and_again_when_it_change
         log[0].starts_with(&format!("cannot pull {tag}: no registry can be reached: ")),
         "{log:?}"
     );
-    let key = definition_inputs(&root, &image, &args)
+    let key = definition_inputs(&root, &image, &args, &BTreeMap::new())
         .unwrap()
         .unwrap()
         .key();
@@ -77,10 +85,11 @@ async fn a_definition_is_built_when_no_registry_answers_and_again_when_it_change
     assert_eq!(bench.log(), Vec::<String>::new());
 
     image.debian.as_mut().unwrap().command = vec!["echo".into(), "two".into()];
-    let second = bench
-        .obtain(wanted(&root, &tag, &image, &args))
-        .await
-        .unwrap();
+    let edited = Want {
+        built: Some(&first.id),
+        ..wanted(&root, &tag, &image, &args)
+    };
+    let second = bench.obtain(edited).await.unwrap();
     assert_ne!(second.id, first.id);
     assert_eq!(bench.run(&tag, &[]).await, "two\n");
     let log = bench.log();
@@ -91,6 +100,51 @@ async fn a_definition_is_built_when_no_registry_answers_and_again_when_it_change
 }
 
 #[tokio::test]
+async fn of_two_definitions_of_a_reference_the_second_gets_a_tag_of_its_own() {
+    let bench = Bench::new().await;
+    let tag = format!("{NO_REGISTRY}/{}", bench.tag("deb"));
+    let own_tag = bench.tag("own");
+    let args = BTreeMap::new();
+    let image = definition(&tag);
+    let mut other = definition(&tag);
+    other.debian.as_mut().unwrap().command = vec!["echo".into(), "other".into()];
+    let want = |image| Want {
+        root: bench.root(),
+        reference: &tag,
+        own_tag: &own_tag,
+        built: None,
+        pinned: None,
+        definition: Some(image),
+        args: &args,
+        bases: &NO_BASES,
+    };
+    let (one, two) = tokio::join!(bench.obtain(want(&image)), bench.obtain(want(&other)));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    let mut tags = [&one.reference, &two.reference];
+    tags.sort();
+    let mut expected = [&tag, &own_tag];
+    expected.sort();
+    assert_eq!(tags, expected);
+    assert_eq!(bench.obtain(want(&image)).await.unwrap(), one);
+    assert_eq!(bench.obtain(want(&other)).await.unwrap(), two);
+    assert_eq!(bench.run(&two.id, &[]).await, "other\n");
+
+    // Who has the reference edits the definition: only its own image moves.
+    let (mut mine, built) = match one.reference == tag {
+        true => (image.clone(), &one),
+        false => (other.clone(), &two),
+    };
+    mine.debian.as_mut().unwrap().command = vec!["echo".into(), "edited".into()];
+    let edited = Want {
+        built: Some(&built.id),
+        ..want(&mine)
+    };
+    assert_eq!(bench.obtain(edited).await.unwrap().reference, tag);
+    assert_eq!(bench.run(&tag, &[]).await, "edited\n");
+    assert!(bench.images.inspect(&own_tag).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn one_error_names_everything_tried() {
     let bench = Bench::new().await;
     let tag = format!("{NO_REGISTRY}/{}", bench.tag("none"));
@@ -98,9 +152,12 @@ async fn one_error_names_everything_tried() {
     let want = Want {
         root: bench.root(),
         reference: &tag,
+        own_tag: "devenv-image-test-not:used",
+        built: None,
         pinned: None,
         definition: None,
         args: &args,
+        bases: &NO_BASES,
     };
     let begun = Instant::now();
     let error = bench.obtain(want).await.unwrap_err();

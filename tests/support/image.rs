@@ -89,6 +89,8 @@ pub struct PostgresImages {
     pub base: Arc<BusyboxImage>,
     /// Postgres 15 from Debian packages.
     pub postgres: String,
+    /// Removes it with all that it made.
+    _project: Project,
 }
 
 /// Built once per machine (the root file system is cached), loaded once per process.
@@ -110,6 +112,7 @@ debian = {{ suite = "bookworm", packages = ["postgresql-15"] }}
         PostgresImages {
             base: busybox(),
             postgres: reference,
+            _project: project,
         }
     })
 }

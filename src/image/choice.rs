@@ -1,0 +1,151 @@
+//! Who has a reference: the first definition on the engine. Another worktree's, if it differs, gets a tag of its own.
+//!
+//! A tag that each took from the other would leave neither with nothing to do.
+
+use super::{ImageError, ImageInfo, Images, Want};
+use crate::plan::Digest;
+
+/// Which tag an image is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The reference that the file names.
+    Reference,
+    /// The worktree's own.
+    Own,
+}
+
+/// What the engine has for a wanted image.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    Nothing,
+    Fits(Box<ImageInfo>),
+    /// This worktree built it from a definition that has changed since, whose key this was.
+    Changed {
+        place: Place,
+        built: Option<Digest>,
+    },
+    /// Another worktree's definition has the reference.
+    Taken,
+    /// It was pulled with this digest, devenv.lock wants another.
+    OtherDigest(String),
+}
+
+impl Images {
+    /// What there is for the wanted image, whose definition has this key. Changes nothing.
+    pub async fn find(&self, want: Want<'_>, key: Option<&Digest>) -> Result<Found, ImageError> {
+        let own = async {
+            match key {
+                Some(_) => self.inspect(want.own_tag).await,
+                None => Ok(None),
+            }
+        };
+        let (at_reference, own) = tokio::join!(self.inspect(want.reference), own);
+        Ok(choose(at_reference?, own?, want, key))
+    }
+}
+
+fn choose(
+    at_reference: Option<ImageInfo>,
+    own: Option<ImageInfo>,
+    want: Want<'_>,
+    key: Option<&Digest>,
+) -> Found {
+    use super::Fit;
+    let changed = |place, image: &ImageInfo| Found::Changed {
+        place,
+        built: image.key(),
+    };
+    let fits = |image: &ImageInfo| image.fit(key, want.pinned);
+    // What devenv did not build, such as an image the user loaded, goes before what it did.
+    let given = at_reference
+        .as_ref()
+        .is_some_and(|image| image.key().is_none() && fits(image) == Fit::Yes);
+    let own_fits = own.as_ref().is_some_and(|image| fits(image) == Fit::Yes);
+    match (at_reference, own) {
+        (_, Some(own)) if own_fits && !given => Found::Fits(own.into()),
+        (None, _) => Found::Nothing,
+        (Some(image), own) => match fits(&image) {
+            Fit::Yes => Found::Fits(image.into()),
+            Fit::OtherDigest(has) => Found::OtherDigest(has),
+            Fit::OtherDefinition if want.built == Some(image.id.as_str()) => {
+                changed(Place::Reference, &image)
+            }
+            Fit::OtherDefinition => match own {
+                Some(own) => changed(Place::Own, &own),
+                None => Found::Taken,
+            },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path};
+
+    use super::*;
+    use crate::image::{KEY_LABEL, obtain::testing};
+
+    /// `name:key`, with the name as its id.
+    fn built(image: &str) -> ImageInfo {
+        let (id, key) = image.split_once(':').expect("an id and a key");
+        let labels = [(KEY_LABEL.to_owned(), key.to_owned())].into();
+        ImageInfo {
+            id: id.into(),
+            labels,
+            ..testing::image(None, None)
+        }
+    }
+
+    /// What is found for the key `k` by a worktree that last built the image `mine`.
+    fn found(at_reference: Option<ImageInfo>, own: Option<&str>) -> String {
+        let want = Want {
+            root: Path::new("/"),
+            reference: "x:1",
+            own_tag: "devenv/a:image.x",
+            built: Some("mine"),
+            pinned: Some("sha256:1"),
+            definition: None,
+            args: &BTreeMap::new(),
+            bases: &BTreeMap::new(),
+        };
+        let key = Digest("k".into());
+        match choose(at_reference, own.map(built), want, Some(&key)) {
+            Found::Fits(image) => image.id,
+            Found::Changed { place, built } => {
+                format!("{place:?} of {}", built.expect("a key").0)
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn who_comes_first_has_the_reference() {
+        let at = |image: &str| Some(built(image));
+        assert_eq!(found(None, None), "Nothing");
+        assert_eq!(found(at("other:k"), None), "other");
+        assert_eq!(found(at("mine:k"), None), "mine");
+        // Its own definition was edited.
+        assert_eq!(found(at("mine:old"), None), "Reference of old");
+        assert_eq!(found(at("mine:old"), Some("own:older")), "Reference of old");
+        // Another worktree's.
+        assert_eq!(found(at("other:o"), None), "Taken");
+        assert_eq!(found(at("other:o"), Some("own:k")), "own");
+        assert_eq!(found(at("other:o"), Some("mine:old")), "Own of old");
+        // What this worktree has stays what it has.
+        assert_eq!(found(None, Some("own:k")), "own");
+        assert_eq!(found(at("other:k"), Some("own:k")), "own");
+        assert_eq!(found(at("other:k"), Some("own:old")), "other");
+        assert_eq!(found(None, Some("own:old")), "Nothing");
+    }
+
+    #[test]
+    fn what_devenv_did_not_build_is_taken_as_it_is() {
+        let loaded = || Some(testing::image(None, None));
+        assert_eq!(found(loaded(), None), "sha256:0");
+        assert_eq!(found(loaded(), Some("own:k")), "sha256:0");
+        let pulled = |digest| Some(testing::image(None, Some(digest)));
+        assert_eq!(found(pulled("sha256:1"), Some("own:k")), "sha256:0");
+        assert_eq!(found(pulled("sha256:2"), Some("own:k")), "own");
+        assert_eq!(found(pulled("sha256:2"), None), "OtherDigest(\"sha256:2\")");
+    }
+}
