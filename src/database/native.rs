@@ -2,9 +2,10 @@
 //!
 //! Never touches a cluster of the system: the data directory is the project's own, made from the same cache as in containers.
 
+mod find;
+
 use std::{
     collections::BTreeMap,
-    ffi::OsStr,
     fs, io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -23,15 +24,7 @@ use crate::{
     },
 };
 
-/// Where packages put the programs of a major version, which is `{}`.
-const USUAL: [&str; 6] = [
-    "/usr/lib/postgresql/{}/bin",
-    "/usr/pgsql-{}/bin",
-    "/usr/libexec/postgresql{}",
-    "/opt/homebrew/opt/postgresql@{}/bin",
-    "/usr/local/opt/postgresql@{}/bin",
-    "/usr/local/pgsql/bin",
-];
+pub use find::find;
 
 /// The programs of a Postgres.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,53 +82,6 @@ impl Explain for NativeError {
             NativeError::Process(_) => fault,
         }
     }
-}
-
-/// The programs of this major version: on the PATH, else where packages put them.
-pub async fn find(version: &str, path: &OsStr) -> Result<Installation, NativeError> {
-    let on_path = which::which_in_all("postgres", Some(path), "/");
-    let on_path = on_path.into_iter().flatten();
-    let usual = USUAL.map(|place| Path::new(&place.replace("{}", version)).join("postgres"));
-    let mut tried = Vec::new();
-    for server in on_path.chain(usual) {
-        // What is linked into a folder of the PATH has the other programs beside its own place.
-        let Ok(server) = server.canonicalize() else {
-            tried.push(format!("`{}`: not there", server.display()));
-            continue;
-        };
-        match release(&server).await {
-            Some(release) if major(&release) == version => {
-                let bin = server.parent().unwrap_or(Path::new("/")).to_owned();
-                if bin.join("initdb").exists() {
-                    return Ok(Installation { bin, release });
-                }
-                tried.push(format!("`{}`: no initdb beside it", server.display()));
-            }
-            Some(release) => tried.push(format!("`{}`: version {release}", server.display())),
-            None => tried.push(format!("`{}`: tells no version", server.display())),
-        }
-    }
-    tried.dedup();
-    Err(NativeError::Absent {
-        version: version.to_owned(),
-        tried,
-    })
-}
-
-/// `postgres (PostgreSQL) 15.20 (Debian …)` → `15.20`
-async fn release(server: &Path) -> Option<String> {
-    let spawn = Spawn::new([server.display().to_string(), "--version".to_owned()]);
-    let output = spawn.output().await.ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (_, rest) = text.split_once("PostgreSQL) ")?;
-    rest.split_whitespace().next().map(str::to_owned)
-}
-
-fn major(release: &str) -> &str {
-    release
-        .split(|c: char| !c.is_ascii_digit())
-        .next()
-        .unwrap_or(release)
 }
 
 /// Who the server runs as: `None` for this process' own user. Postgres refuses to run as root.
@@ -347,32 +293,19 @@ fn data(path: &Path) -> impl Fn(io::Error) -> NativeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn another_version_is_not_taken_and_named() {
-        let found = find("15", OsStr::new(""))
-            .await
-            .expect("the tests need postgresql-15");
-        assert!(found.release.starts_with("15."), "{found:?}");
-        let path = found.bin.clone().into_os_string();
-        let error = find("3", &path).await.expect_err("nobody has this");
-        let fault = error.explain();
-        assert_eq!(fault.message, "Postgres 3 is not on this machine");
-        let server = found.bin.join("postgres");
-        let wrong = format!("tried `{}`: version {}", server.display(), found.release);
-        assert_eq!(fault.notes.first(), Some(&wrong));
-        assert_eq!(major("18beta1"), "18");
-    }
+    use crate::sys::remembered::Remembered;
+    use std::ffi::OsStr;
 
     #[tokio::test]
     async fn a_prepared_directory_is_placed_once_and_nothing_else_is_touched() {
-        let found = find("15", OsStr::new(""))
+        let dir = tempfile::tempdir().expect("a folder");
+        let remembered = Remembered::of(dir.path());
+        let found = find("15", OsStr::new(""), &remembered)
             .await
             .expect("the tests need postgresql-15");
         let never = CancellationToken::new();
         let archive = found.prepare("15", &[], "bootstrap", &never).await;
         let archive = archive.expect("a data directory");
-        let dir = tempfile::tempdir().expect("a folder");
         let cache = pgdata::Cache::new(dir.path().join("cache"));
         let prepared = cache.put(&found.key("15", &[]), &archive, "bootstrap");
         let prepared = prepared.expect("kept");

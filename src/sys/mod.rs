@@ -13,5 +13,6 @@ pub mod platform;
 pub mod process;
 pub mod processes;
 pub mod random;
+pub mod remembered;
 pub mod terminal;
 pub mod user;

@@ -4,15 +4,15 @@ use std::{collections::BTreeMap, path::Path};
 
 use futures_util::{FutureExt, future::BoxFuture};
 
-use super::{
-    Job, Ready, Run, Source, ToolStatus, ToolchainError, differs,
-    links::first_on_path,
-    version::{Remembered, file_stamp},
-};
+use super::{Job, Ready, Run, Source, ToolStatus, ToolchainError, differs, links::first_on_path};
 use crate::{
     config::ToolSource,
     lockfile::ToolRow,
-    sys::{process::Spawn, user::is_root},
+    sys::{
+        process::Spawn,
+        remembered::{Remembered, file_stamp},
+        user::is_root,
+    },
 };
 
 const HELP: &str = "`from = \"apt\"` is for Debian and its kin; use another source on this machine";

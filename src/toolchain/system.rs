@@ -5,11 +5,8 @@ use std::{path::Path, time::Duration};
 use futures_util::{FutureExt, future::BoxFuture};
 use semver::VersionReq;
 
-use super::{
-    Job, Ready, Run, Source, ToolStatus, ToolchainError, differs,
-    version::{self, Remembered},
-};
-use crate::{config::ToolSource, lockfile::ToolRow};
+use super::{Job, Ready, Run, Source, ToolStatus, ToolchainError, differs, version};
+use crate::{config::ToolSource, lockfile::ToolRow, sys::remembered::Remembered};
 
 /// Longer than any sound program takes to print its version.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,18 +1,13 @@
-//! Versions as programs print them, and the ranges they are held against. Remembers what a program said.
+//! Versions as programs print them, and the ranges they are held against.
 
 use std::{
-    collections::BTreeMap,
-    env,
-    ffi::OsStr,
-    fs,
-    os::unix::fs::MetadataExt,
+    env, fs,
     path::{Path, PathBuf},
 };
 
 use semver::{Prerelease, Version, VersionReq};
-use serde::{Deserialize, Serialize};
 
-use crate::sys::fs::write_atomic;
+use crate::sys::remembered::{file_stamp, program_stamp};
 
 /// The first version in a text: `go version go1.22.1 linux/amd64` → `1.22.1`, `jq-1.7` → `1.7`.
 pub fn find(text: &str) -> Option<String> {
@@ -75,79 +70,13 @@ pub fn in_range(found: &str, range: &VersionReq) -> bool {
     range.matches(&version)
 }
 
-/// What programs said when asked for their version: a cache, keyed by all that could change the answer.
-pub struct Remembered {
-    path: PathBuf,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Entry {
-    stamp: String,
-    version: String,
-}
-
-type Entries = BTreeMap<String, Entry>;
-
-impl Remembered {
-    pub fn of(root: &Path) -> Self {
-        Self {
-            path: root.join(".devenv/cache/versions.json"),
-        }
-    }
-
-    pub fn get(&self, key: &str, stamp: &str) -> Option<String> {
-        let entry = self.read().remove(key)?;
-        (entry.stamp == stamp).then_some(entry.version)
-    }
-
-    /// Best effort: without it the program is asked again.
-    pub fn put(&self, key: &str, stamp: String, version: String) {
-        let mut entries = self.read();
-        entries.insert(key.to_owned(), Entry { stamp, version });
-        // `plan` may be the first to write into `.devenv/`, which must stay out of commits.
-        if let Some(dir) = self.path.ancestors().nth(2)
-            && !dir.join(".gitignore").exists()
-        {
-            let _ = write_atomic(&dir.join(".gitignore"), b"*\n");
-        }
-        if let Ok(bytes) = serde_json::to_vec(&entries) {
-            let _ = write_atomic(&self.path, &bytes);
-        }
-    }
-
-    fn read(&self) -> Entries {
-        fs::read(&self.path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
-    }
-}
-
-/// Size, mtime and inode of a file, links followed.
-pub fn file_stamp(path: &Path) -> String {
-    match fs::metadata(path) {
-        Ok(meta) => format!(
-            "{}:{}.{}:{}",
-            meta.size(),
-            meta.mtime(),
-            meta.mtime_nsec(),
-            meta.ino()
-        ),
-        Err(_) => "absent".into(),
-    }
-}
-
 /// All that the version printed by `path` depends on. `None` when that cannot be known from files: then it is asked every time.
 pub fn stamp(path: &Path, root: &Path) -> Option<String> {
     let real = path.canonicalize().ok()?;
-    let (asked, found) = (path.file_name()?.to_str()?, real.file_name()?.to_str()?);
-    if found == "rustup" {
-        return Some(format!("{} {}", file_stamp(&real), rustup_stamp(root)?));
+    match real.file_name()?.to_str()? {
+        "rustup" => Some(format!("{} {}", file_stamp(&real), rustup_stamp(root)?)),
+        _ => program_stamp(path),
     }
-    // A shim chooses the program when it runs: `shims/python3`, or a link to a program of another name.
-    let shim = path.parent()?.file_name() == Some(OsStr::new("shims"));
-    let stem = asked.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    (!shim && found.contains(stem)).then(|| format!("{} {}", real.display(), file_stamp(&real)))
 }
 
 /// What rustup's choice of a toolchain depends on, and when each toolchain was last updated.
@@ -213,30 +142,5 @@ mod tests {
         assert!(check("2024.01.05", ">=2024.1"));
         assert!(!check("1.97.0-beta", ">=1.97.0-rc"));
         assert!(check("1.2.3.4", "=1.2.3"));
-    }
-
-    #[test]
-    fn a_changed_program_is_asked_again_and_a_shim_always() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
-        let tool = root.join("tool");
-        fs::write(&tool, "a").unwrap();
-        let first = stamp(&tool, root).unwrap();
-        assert_eq!(stamp(&tool, root), Some(first.clone()));
-        let remembered = Remembered::of(root);
-        remembered.put("tool", first.clone(), "1.2".into());
-        assert_eq!(remembered.get("tool", &first).as_deref(), Some("1.2"));
-        fs::remove_file(&tool).unwrap();
-        fs::write(&tool, "longer").unwrap();
-        let second = stamp(&tool, root).unwrap();
-        assert_eq!(remembered.get("tool", &second), None);
-
-        fs::create_dir(root.join("shims")).unwrap();
-        fs::write(root.join("shims/tool"), "").unwrap();
-        assert_eq!(stamp(&root.join("shims/tool"), root), None);
-        std::os::unix::fs::symlink(&tool, root.join("other")).unwrap();
-        assert_eq!(stamp(&root.join("other"), root), None);
-        std::os::unix::fs::symlink(&tool, root.join("tool3.11")).unwrap();
-        assert!(stamp(&root.join("tool3.11"), root).is_some());
     }
 }
