@@ -20,6 +20,10 @@ const HELP: &str = "`from = \"apt\"` is for Debian and its kin; use another sour
 /// Changes whenever a package is installed or removed.
 const DATABASE: &str = "/var/lib/dpkg/status";
 
+/// Says whether Debian's package of a Postgres makes a cluster of the machine's own and starts it, on the port that projects want. See
+/// pg_createcluster(1).
+const CREATE_CLUSTER: &str = "/etc/postgresql-common/createcluster.conf";
+
 /// How long apt waits for another apt, in seconds.
 const WAIT: &str = "DPkg::Lock::Timeout=120";
 
@@ -109,6 +113,18 @@ async fn installed(job: &Job) -> Result<Option<String>, ToolchainError> {
     Ok(version)
 }
 
+/// Nobody asked for a cluster of the machine. Who has settings of their own keeps them.
+fn without_cluster(settings: &Path) {
+    use std::io::Write;
+    let folder = settings.parent().unwrap_or(Path::new("/"));
+    let written = std::fs::create_dir_all(folder).and_then(|()| {
+        let mut file = std::fs::File::create_new(settings)?;
+        file.write_all(b"create_main_cluster = false\n")
+    });
+    // With one the package is no less installed.
+    let _ = written;
+}
+
 async fn install(job: &Job, run: &Run<'_>) -> Result<(), ToolchainError> {
     let package = job.package();
     if installed(job).await?.is_some() {
@@ -141,7 +157,27 @@ async fn install(job: &Job, run: &Run<'_>) -> Result<(), ToolchainError> {
         run.events.message("Updating the list of packages");
         job.run(&apt_get(&["update"]), run).await?;
     }
+    if package.starts_with("postgresql-") {
+        without_cluster(Path::new(CREATE_CLUSTER));
+    }
     run.events.message(format!("Installing package {package}"));
     let args = ["install", "-y", "--no-install-recommends", package];
     job.run(&apt_get(&args), run).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_clusters_are_written_once_and_left_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let settings = dir.path().join("common/createcluster.conf");
+        without_cluster(&settings);
+        let read = || std::fs::read_to_string(&settings).expect("a file");
+        assert_eq!(read(), "create_main_cluster = false\n");
+        std::fs::write(&settings, "ssl = on\n").expect("written");
+        without_cluster(&settings);
+        assert_eq!(read(), "ssl = on\n");
+    }
 }
