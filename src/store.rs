@@ -19,7 +19,10 @@ use crate::{
     config::{StepId, StepKind},
     event::{Explain, Fault, FaultClass},
     plan::{Digest, Inputs, Output},
-    sys::fs::{Lock, TryLock, absent_is_fine, write_atomic},
+    sys::{
+        fs::{Lock, TryLock, absent_is_fine, write_atomic},
+        user::other_owner,
+    },
 };
 
 pub use commands::{Begun, Killed};
@@ -56,17 +59,25 @@ pub enum StoreError {
 impl Explain for StoreError {
     fn explain(&self) -> Fault {
         let fault = Fault::from_error(self).class(FaultClass::Environment);
-        let source = match self {
-            StoreError::Write { source, .. } | StoreError::Lock { source, .. } => source,
+        let (path, source) = match self {
+            StoreError::Write { path, source } | StoreError::Lock { path, source } => {
+                (path, source)
+            }
             StoreError::Random { .. } => return fault,
         };
+        let owner = path.parent().and_then(other_owner);
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 fault.help("free some disk space and run the command again")
             }
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => fault.help(
-                "devenv keeps its state in `.devenv/` of the project: let this user write there",
-            ),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => match owner {
+                Some(owner) => fault.help(format!(
+                    "`.devenv/` of the project belongs to user `{owner}`: run devenv as that user, or in a clone of your own"
+                )),
+                None => fault.help(
+                    "devenv keeps its state in `.devenv/` of the project: let this user write there",
+                ),
+            },
             _ => fault,
         }
     }

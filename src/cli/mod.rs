@@ -104,24 +104,18 @@ enum Command {
     Migrate(migrate::Args),
     Psql(psql::Args),
     Completions(completions::Args),
-    #[command(hide = true)]
-    Supervise(supervise::Args),
-    #[command(hide = true)]
-    SuperviseLaunch(supervise::LaunchArgs),
 }
 
 /// Parses the arguments, runs the command, shows its failure.
 pub fn main() -> ExitCode {
+    // First of all: it stays, and wants nothing of what others need.
+    if let Some(code) = supervise::answer(std::env::args_os()) {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(error),
     };
-    // Neither wants the threads of the others.
-    match cli.command {
-        Command::Supervise(args) => return supervise::run(args),
-        Command::SuperviseLaunch(args) => return supervise::launch(args),
-        _ => {}
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -186,9 +180,6 @@ async fn run(cx: &Context, command: Command) -> Result<ExitCode, Fault> {
         Command::Migrate(args) => migrate::run(cx, args).await,
         Command::Psql(args) => psql::run(cx, args).await,
         Command::Completions(args) => completions::run(cx, args).await,
-        Command::Supervise(_) | Command::SuperviseLaunch(_) => {
-            unreachable!("taken before the runtime was made")
-        }
     }
 }
 

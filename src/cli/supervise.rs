@@ -1,67 +1,63 @@
 //! Hidden commands: the process that watches a worktree's processes, and the first moments of each of those.
+//!
+//! Taken before clap sees the arguments, and not known to it: devenv alone says them, the first stays for as long as something runs,
+//! and each start of a program waits for the second.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use crate::{
-    runtime::process::{launch, supervisor},
+    runtime::process::{SUPERVISE, launch, supervisor},
     sys::child::Become,
 };
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    root: PathBuf,
-    identity: String,
+/// Does what these arguments of the process say; `None` when they are for others.
+pub fn answer(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut arguments = arguments.into_iter().skip(1);
+    let command = arguments.next()?;
+    if command == launch::COMMAND {
+        return launch::parse(arguments).map(launch);
+    }
+    if command != SUPERVISE {
+        return None;
+    }
+    let arguments: Vec<_> = arguments.collect();
+    match arguments.as_slice() {
+        [root, identity] => Some(supervise(Path::new(root), identity)),
+        _ => None,
+    }
 }
 
-pub fn run(args: Args) -> ExitCode {
-    let done = std::env::current_exe()
-        .and_then(|program| supervisor::run(&args.root, &args.identity, program));
+fn supervise(root: &Path, identity: &OsStr) -> ExitCode {
+    let identity = identity
+        .to_str()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
+    let done =
+        identity.and_then(|identity| supervisor::run(root, identity, std::env::current_exe()?));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
+            // On a full disk nobody reads that: the exit code tells as well.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            let number = error
+                .raw_os_error()
+                .and_then(|code| u8::try_from(code).ok());
+            ExitCode::from(number.unwrap_or(1))
         }
     }
 }
 
-/// What a child is to do before it becomes its program.
-#[derive(Debug, clap::Args)]
-pub struct LaunchArgs {
-    /// Control group to join.
-    #[arg(long)]
-    cgroup: Option<PathBuf>,
-    /// User to become.
-    #[arg(long)]
-    user: Option<String>,
-    /// Signal to get when the supervisor has gone.
-    #[arg(long)]
-    with_parent: Option<String>,
-    /// The program and its arguments.
-    #[arg(last = true, required = true)]
-    argv: Vec<OsString>,
-}
-
 /// Becomes the program; the exit code of shells when it cannot.
-pub fn launch(args: LaunchArgs) -> ExitCode {
-    let mut again: Vec<OsString> = vec![launch::COMMAND.into()];
-    if let Some(signal) = &args.with_parent {
-        again.extend(["--with-parent".into(), signal.into()]);
-    }
-    again.push("--".into());
-    again.extend(args.argv.iter().cloned());
-    let name = args.argv[0].clone();
-    let error = Become {
-        cgroup: args.cgroup,
-        user: args.user,
-        with_parent: args.with_parent.as_deref().map(launch::signal),
-        argv: args.argv,
-        again,
-    }
-    .exec();
+fn launch(child: Become) -> ExitCode {
+    let name = child.argv[0].clone();
+    let error = child.exec();
     eprintln!("cannot run `{}`: {error}", name.display());
     match error.kind() {
-        std::io::ErrorKind::NotFound => ExitCode::from(127),
+        io::ErrorKind::NotFound => ExitCode::from(127),
         _ => ExitCode::from(126),
     }
 }

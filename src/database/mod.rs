@@ -26,6 +26,7 @@ pub use migrate::{Applied, Options, apply};
 pub use name::{NameError, new_file_name};
 pub use provision::{
     Bootstrap, ProvisionError, Provisioned, Rescue, Wanted, provision, provisioned, rescue,
+    rescue_at,
 };
 pub use ready::{NotReady, Reason, ready};
 pub use scan::{Migration, Problem, ScanError, scan};

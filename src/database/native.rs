@@ -13,7 +13,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::pgdata::{self, BOOTSTRAP_ENV, Prepared};
+use super::pgdata::{self, BOOTSTRAP_ENV, FREE_SPACE, Prepared, is_full};
 use crate::{
     event::{Explain, Fault, FaultClass},
     plan::Digest,
@@ -21,6 +21,7 @@ use crate::{
         fs::absent_is_fine,
         process::{ProcessError, Spawn},
         user::{self, User},
+        volume,
     },
 };
 
@@ -33,6 +34,9 @@ pub struct Installation {
     /// As the server tells it: `15.20`.
     pub release: String,
 }
+
+/// A socket's path may have 107 bytes, of which `/.s.PGSQL.65535.lock` takes some.
+const SOCKET_FOLDER: usize = 85;
 
 #[derive(Debug, thiserror::Error)]
 pub enum NativeError {
@@ -71,13 +75,19 @@ impl Explain for NativeError {
                 .help(format!(
                     "add `[toolchain.postgres]` with `from = \"apt\"` and `package = \"postgresql-{version}\"`, or install it yourself"
                 )),
-            NativeError::Init { output, .. } => fault.note(format!("its output:\n{}", output.trim_end())),
+            NativeError::Init { output, .. } => {
+                let fault = fault.note(format!("its output:\n{}", output.trim_end()));
+                match output.contains("No space left") {
+                    true => fault.class(FaultClass::Environment).help(FREE_SPACE),
+                    false => fault,
+                }
+            }
             NativeError::Foreign { .. } => {
                 fault.help("`devenv down --volumes` removes it; move it away if somebody needs it")
             }
-            NativeError::Data { source, .. } if source.kind() == io::ErrorKind::StorageFull => fault
-                .class(FaultClass::Environment)
-                .help("free some disk space and run the command again"),
+            NativeError::Data { source, .. } if is_full(source) => {
+                fault.class(FaultClass::Environment).help(FREE_SPACE)
+            }
             NativeError::Data { .. } | NativeError::NoUser => fault.class(FaultClass::Environment),
             NativeError::Process(_) => fault,
         }
@@ -203,28 +213,56 @@ fn archive(folder: &Path) -> io::Result<Vec<u8>> {
     tar.into_inner()
 }
 
-/// Gives an empty volume its data directory, by a rename: killed anywhere, the next call finds all of it or none. True when it was
-/// put there now. Blocks.
+/// Gives an empty volume its data directory, by a rename: killed anywhere, the next call finds all of it or none. The folder that
+/// has it, which is another one where the server's user cannot reach the volume, and true when it was put there now. Blocks.
 ///
 /// # Errors
 /// The volume holds something else, or cannot be written.
-pub fn place(prepared: &Prepared, volume: &Path) -> Result<bool, NativeError> {
+pub fn place(
+    prepared: &Prepared,
+    volume: &Path,
+    identity: &str,
+) -> Result<(PathBuf, bool), NativeError> {
+    let owner = server_user()?;
+    let volume = &match &owner {
+        Some(user) => volume::reachable(volume, identity, user).map_err(data(volume))?,
+        None => volume.to_owned(),
+    };
     let data_dir = data_dir(volume);
     if data_dir.join("PG_VERSION").is_file() {
-        return Ok(false);
+        forget_stale_server(&data_dir).map_err(data(&data_dir))?;
+        return Ok((volume.clone(), false));
     }
     if fs::remove_dir(&data_dir).is_err() && data_dir.exists() {
         return Err(NativeError::Foreign { path: data_dir });
     }
-    let owner = server_user()?;
     fs::create_dir_all(volume).map_err(data(volume))?;
     let new = volume.join(".new");
     let placed = unpack(prepared, &new, owner.as_ref()).and_then(|()| {
         fs::rename(new.join("data"), &data_dir)?;
         fs::remove_dir_all(&new)
     });
+    if placed.is_err() {
+        // On a full disk it would be in the way of what frees some.
+        let _ = fs::remove_dir_all(&new);
+    }
     placed.map_err(data(volume))?;
-    Ok(true)
+    Ok((volume.clone(), true))
+}
+
+/// Removes what a server that was killed wrote of itself, when its pid is another program's by now: Postgres would take that for a
+/// server, as after a reboot. Workers that outlived their server are told by the shared memory that they hold.
+fn forget_stale_server(data_dir: &Path) -> io::Result<()> {
+    let path = data_dir.join("postmaster.pid");
+    let Ok(text) = fs::read_to_string(&path) else {
+        return Ok(());
+    };
+    let pid = text.lines().next().unwrap_or_default().trim();
+    // A server works in its data directory. What has no such process Postgres sees itself.
+    match fs::read_link(format!("/proc/{pid}/cwd")) {
+        Ok(cwd) if cwd != data_dir.canonicalize()? => fs::remove_file(path),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn unpack(prepared: &Prepared, to: &Path, owner: Option<&User>) -> io::Result<()> {
@@ -269,9 +307,13 @@ fn chown(path: &Path, user: &User) -> io::Result<()> {
     Ok(())
 }
 
-/// A folder for the server's socket, which needs a short path. Its owner's alone.
-pub fn sockets(identity: &str) -> Result<PathBuf, NativeError> {
-    let dir = std::env::temp_dir().join(format!("devenv-{}", Digest::of(identity).short()));
+/// A folder for the server's socket, its owner's alone: beside the data, elsewhere when the path is too long for a socket.
+pub fn sockets(volume: &Path, identity: &str) -> Result<PathBuf, NativeError> {
+    let beside = volume.join("sockets");
+    let dir = match beside.as_os_str().len() < SOCKET_FOLDER {
+        true => beside,
+        false => volume::short_folder(identity),
+    };
     let make = || -> io::Result<()> {
         fs::create_dir_all(&dir)?;
         if let Ok(Some(user)) = server_user() {
@@ -311,10 +353,13 @@ mod tests {
         let prepared = prepared.expect("kept");
 
         let volume = dir.path().join("db-data");
-        assert!(place(&prepared, &volume).expect("placed"));
-        assert!(!place(&prepared, &volume).expect("already there"));
-        assert!(!volume.join(".new").exists());
-        let mode = fs::metadata(data_dir(&volume))
+        let identity = format!("native-test-{}", std::process::id());
+        let place = |volume: &Path| place(&prepared, volume, &identity);
+        let (folder, is_new) = place(&volume).expect("placed");
+        assert!(is_new);
+        assert!(!place(&volume).expect("already there").1);
+        assert!(!folder.join(".new").exists());
+        let mode = fs::metadata(data_dir(&folder))
             .expect("a folder")
             .permissions()
             .mode();
@@ -323,11 +368,13 @@ mod tests {
         // A kill in the middle leaves a part.
         let torn = dir.path().join("torn");
         fs::create_dir_all(torn.join(".new/data/base")).expect("made");
-        assert!(place(&prepared, &torn).expect("placed"));
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+        assert!(place(&torn).expect("placed").1);
         let foreign = dir.path().join("foreign");
         fs::create_dir_all(foreign.join("data/mine")).expect("made");
-        let error = place(&prepared, &foreign).expect_err("somebody else's");
+        let error = place(&foreign).expect_err("somebody else's");
         assert!(matches!(error, NativeError::Foreign { .. }), "{error}");
         assert!(foreign.join("data/mine").exists());
+        volume::remove(&volume).expect("removed");
     }
 }

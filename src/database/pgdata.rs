@@ -61,6 +61,14 @@ pub fn bootstrap_password() -> Result<String, PgdataError> {
     Ok(hex::encode(bytes))
 }
 
+/// What to do when the disk is full.
+pub(super) const FREE_SPACE: &str = "free some disk space and run the command again";
+
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum PgdataError {
     #[error("cannot get random bytes from the system")]
@@ -77,7 +85,11 @@ pub enum PgdataError {
 
 impl Explain for PgdataError {
     fn explain(&self) -> Fault {
-        Fault::from_error(self).class(FaultClass::Environment)
+        let fault = Fault::from_error(self).class(FaultClass::Environment);
+        match self {
+            PgdataError::Write { source, .. } if is_full(source) => fault.help(FREE_SPACE),
+            _ => fault,
+        }
     }
 }
 

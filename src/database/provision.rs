@@ -5,7 +5,7 @@
 
 mod superuser;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 use tokio_util::sync::CancellationToken;
@@ -102,14 +102,46 @@ pub fn rescue(version: &str, password: &str) -> Rescue {
         "{}; printf '%s' \"${VARIABLE}\" | psql -X -q -v ON_ERROR_STOP=1 -h {SOCKET_DIR} -U {SUPERUSER} -d postgres",
         pgdata::path(version)
     );
-    let sql = format!(
-        "{UNLOGGED}; alter role {SUPERUSER} password {}",
-        quote_literal(password)
-    );
     Rescue {
         argv: ["/bin/sh", "-c", &script].map(Into::into).into(),
-        env: (VARIABLE.into(), sql),
+        env: (VARIABLE.into(), set_password(password)),
     }
+}
+
+/// As [`rescue`], for a server whose socket this process may open.
+pub async fn rescue_at(sockets: &Path, port: u16, password: &str) -> Result<(), ProvisionError> {
+    let server = Target {
+        host: sockets.display().to_string(),
+        port,
+        user: SUPERUSER.to_owned(),
+        password: String::new(),
+        database: "postgres".to_owned(),
+    };
+    let mut config = tokio_postgres::Config::new();
+    config
+        .host_path(sockets)
+        .port(port)
+        .user(SUPERUSER)
+        .dbname("postgres");
+    let work = async {
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+        let serving = tokio::spawn(connection);
+        let done = client.batch_execute(&set_password(password)).await;
+        serving.abort();
+        done
+    };
+    work.await.map_err(|source| ProvisionError::Sql {
+        action: "set the superuser's password".to_owned(),
+        server,
+        source,
+    })
+}
+
+fn set_password(password: &str) -> String {
+    format!(
+        "{UNLOGGED}; alter role {SUPERUSER} password {}",
+        quote_literal(password)
+    )
 }
 
 /// Waits for the server, then makes it hold what is wanted. With everything in place this is one login and one query as the app.

@@ -87,6 +87,8 @@ pub enum RuntimeError {
     },
     #[error("devenv could not {action}")]
     Supervisor { action: String, cause: String },
+    #[error("the processes of this project are those of user `{owner}`")]
+    OtherUser { owner: String, folder: String },
     #[error("cannot read the archive of `{folder}`")]
     Archive {
         folder: String,
@@ -152,7 +154,7 @@ impl Explain for RuntimeError {
                 .help("something removed it just now: `devenv up` gets it again"),
             RuntimeError::NoCommand { cause, .. } => fault
                 .note(cause.clone())
-                .help("name one that its image has, on its PATH or by its whole path"),
+                .help("name one that is there, on its PATH or by its whole path"),
             RuntimeError::NoMountSource { step, target, .. } => fault
                 .class(FaultClass::Usage)
                 .at_key(step.key_path().join("volumes").join(target))
@@ -161,7 +163,11 @@ impl Explain for RuntimeError {
             RuntimeError::UnknownPort { step, .. } => fault
                 .at_key(step.key_path().join("ready"))
                 .help("name one of its `ports`"),
-            RuntimeError::Supervisor { cause, .. } => fault.note(cause.clone()),
+            RuntimeError::Supervisor { cause, .. } => machine_help(fault.note(cause.clone()), cause),
+            RuntimeError::OtherUser { owner, folder } => fault
+                .class(FaultClass::Environment)
+                .note(format!("`{folder}` belongs to `{owner}`"))
+                .help(format!("run devenv as that user (`sudo -u {owner} devenv …`), or in a clone of your own")),
             RuntimeError::Stdio { .. } | RuntimeError::Archive { .. } => fault,
         }
     }
@@ -190,6 +196,16 @@ fn engine_help(fault: Fault, cause: &str) -> Fault {
         _ => return fault,
     };
     fault.class(FaultClass::Environment)
+}
+
+/// Failures of this machine whose way out is known.
+fn machine_help(fault: Fault, cause: &str) -> Fault {
+    match cause.contains("No space left") || cause.contains("quota exceeded") {
+        true => fault
+            .class(FaultClass::Environment)
+            .help("free some disk space and run the command again"),
+        false => fault,
+    }
 }
 
 fn known(ports: &BTreeMap<String, u16>) -> String {

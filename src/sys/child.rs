@@ -136,9 +136,26 @@ impl Detached {
         Ok(Self(command.spawn()?))
     }
 
-    pub fn has_ended(&mut self) -> bool {
-        !matches!(self.0.try_wait(), Ok(None))
+    pub fn ended(&mut self) -> Ended {
+        match self.0.try_wait() {
+            Ok(None) => Ended::Not,
+            Ok(Some(status)) => match status.code() {
+                Some(code) if code != 0 => Ended::Failed(code),
+                // Killed, it says nothing about the next one.
+                Some(_) | None => Ended::Done,
+            },
+            Err(_) => Ended::Done,
+        }
     }
+}
+
+/// Whether and how a program has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Not,
+    Done,
+    /// With this exit code.
+    Failed(i32),
 }
 
 /// What a process is to do before it becomes another program.

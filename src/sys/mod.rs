@@ -16,3 +16,5 @@ pub mod random;
 pub mod remembered;
 pub mod terminal;
 pub mod user;
+pub mod volume;
+pub mod watch;

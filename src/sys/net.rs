@@ -20,6 +20,38 @@ pub fn port_is_free(port: u16) -> bool {
         })
 }
 
+/// True when this user may listen on the port of loopback now.
+pub fn port_can_be_bound(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && port_is_free(port)
+}
+
+/// The word of this process that the next program to listen on a port is one it starts: until then the port looks free to others.
+/// Given up when dropped, and with the process.
+pub struct PortClaim {
+    #[cfg(target_os = "linux")]
+    _name: std::os::unix::net::UnixListener,
+}
+
+impl PortClaim {
+    /// `None` when another process has it. Among all users and worktrees of this machine, by a name that the kernel keeps as it keeps
+    /// ports: for a network namespace.
+    #[cfg(target_os = "linux")]
+    pub fn of(port: u16) -> Option<Self> {
+        use std::os::{
+            linux::net::SocketAddrExt,
+            unix::net::{SocketAddr, UnixListener},
+        };
+        let address = SocketAddr::from_abstract_name(format!("devenv/port/{port}")).ok()?;
+        let _name = UnixListener::bind_addr(&address).ok()?;
+        Some(Self { _name })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn of(_: u16) -> Option<Self> {
+        Some(Self {})
+    }
+}
+
 /// The process that listens on a TCP port of this machine, where the kernel tells (Linux, own processes or root).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortHolder {
@@ -82,6 +114,17 @@ fn holds_socket(pid: u32, inodes: &HashSet<String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_claimed_port_is_nobody_elses_until_it_is_given_up() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        assert!(!port_can_be_bound(port));
+        let claim = PortClaim::of(port).expect("nobody has it");
+        assert!(PortClaim::of(port).is_none());
+        drop(claim);
+        assert!(PortClaim::of(port).is_some());
+    }
 
     #[test]
     fn finds_the_process_that_listens() {

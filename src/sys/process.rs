@@ -7,7 +7,7 @@ use std::{
     ffi::{OsStr, OsString},
     io,
     os::unix::{ffi::OsStrExt, process::ExitStatusExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -213,7 +213,7 @@ impl Spawn {
             return program.into();
         };
         let cwd = self.cwd.clone().unwrap_or_else(|| ".".into());
-        which::which_in(program, Some(path), cwd).unwrap_or_else(|_| program.into())
+        find_program(program, path, &cwd).unwrap_or_else(|| program.into())
     }
 
     fn error(&self, source: io::Error) -> ProcessError {
@@ -222,6 +222,11 @@ impl Spawn {
             source,
         }
     }
+}
+
+/// Where a program is: by its path, which may be relative to the folder, else on this PATH.
+pub fn find_program(program: &str, path: &OsStr, cwd: &Path) -> Option<PathBuf> {
+    which::which_in(program, Some(path), cwd).ok()
 }
 
 /// Starts a program that may just have been written: as long as a child that another thread forked meanwhile has not yet

@@ -1,6 +1,6 @@
 //! Users of this machine, and becoming one of them.
 
-use std::{fs, io};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
 /// A line of `/etc/passwd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,14 @@ impl User {
         })
     }
 
+    /// Its name, else its number.
+    pub fn name_of(uid: u32) -> String {
+        let table = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let mut users = table.lines().filter_map(Self::parse);
+        let found = users.find(|user| user.uid == uid);
+        found.map_or_else(|| uid.to_string(), |user| user.name)
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split(':');
         Some(Self {
@@ -52,6 +60,12 @@ impl User {
             home: fields.nth(1)?.to_owned(),
         })
     }
+}
+
+/// The user who has the folder, when that is not this process' own.
+pub fn other_owner(path: &Path) -> Option<String> {
+    let uid = path.metadata().ok()?.uid();
+    (uid != rustix::process::geteuid().as_raw()).then(|| User::name_of(uid))
 }
 
 /// Whether this process is root's.
@@ -70,6 +84,8 @@ mod tests {
         assert_eq!(User::named("0").expect("root"), root);
         let other = User::named("65532:12").expect("a number");
         assert_eq!((other.uid, other.gid), (65532, 12));
+        assert_eq!(User::name_of(0), "root");
+        assert_eq!(User::name_of(4_000_000), "4000000");
         let error = User::named("no-such-user").expect_err("nobody");
         assert_eq!(error.to_string(), "there is no user `no-such-user`");
     }

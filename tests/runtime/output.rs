@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use devenv::{
     config::Restart,
-    runtime::{Exec, Followed, LogOptions, LogStream, Runs, Runtime, RuntimeError},
+    runtime::{Exec, Followed, InstanceState, LogOptions, LogStream, Runs, Runtime, RuntimeError},
     sys::terminal::Stdio,
 };
 use futures_util::TryStreamExt;
@@ -23,6 +23,7 @@ super::conformance! {
     exec_needs_something_that_runs,
     exited_resolves_with_the_code,
     exited_resolves_also_when_it_is_restarted,
+    exited_tells_nothing_of_ends_before_a_start_that_finds_it_running,
     exited_within_a_time_tells_an_end_from_none,
 }
 
@@ -290,6 +291,24 @@ async fn exited_resolves_also_when_it_is_restarted(world: World) {
     spec.restart = devenv::config::Restart::UnlessStopped;
     world.start(&spec).await;
     assert_eq!(world.runtime.exited(&spec.step).await.unwrap(), 5);
+}
+
+async fn exited_tells_nothing_of_ends_before_a_start_that_finds_it_running(world: World) {
+    let script = "test -e came-back && exec sleep 1000; touch came-back; exit 5";
+    let mut spec = world.script("app.hello", script);
+    spec.restart = devenv::config::Restart::UnlessStopped;
+    world.start(&spec).await;
+    loop {
+        let instance = world.instance("app.hello").await.unwrap();
+        if instance.restarts > 0 && instance.state == InstanceState::Running {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    world.start(&spec).await;
+    let within = world.runtime.exited_within(&spec.step, Duration::ZERO);
+    assert_eq!(within.await.unwrap(), None);
+    assert_eq!(world.instance("app.hello").await.unwrap().restarts, 1);
 }
 
 async fn exited_within_a_time_tells_an_end_from_none(world: World) {

@@ -16,8 +16,9 @@ use super::{
     protocol::{Answer, Request},
 };
 use crate::sys::{
-    child::Detached,
+    child::{Detached, Ended},
     fs::{Lock, TryLock},
+    user::other_owner,
 };
 
 /// The hidden command that becomes a supervisor.
@@ -33,6 +34,19 @@ pub struct Client {
     root: PathBuf,
     identity: String,
     program: PathBuf,
+}
+
+/// Who has the runtime's folder, when it is not this user.
+#[derive(Debug, thiserror::Error)]
+#[error("it belongs to user `{owner}`")]
+pub struct OtherUser {
+    pub owner: String,
+}
+
+impl From<OtherUser> for io::Error {
+    fn from(other: OtherUser) -> Self {
+        Self::new(io::ErrorKind::PermissionDenied, other)
+    }
 }
 
 /// Whether there is a supervisor.
@@ -76,7 +90,7 @@ impl Client {
         let stream = match connect(&self.files).await {
             Ok(stream) => stream,
             Err(error) if is_gone(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.or_of_another(error)),
         };
         let (read, mut write) = stream.into_split();
         let mut line = serde_json::to_vec(request)?;
@@ -121,6 +135,7 @@ impl Client {
 
     /// One answer, of a supervisor that is begun if there is none.
     pub async fn insist(&self, request: &Request) -> io::Result<Answer> {
+        self.is_own()?;
         self.files.prepare()?;
         let until = tokio::time::Instant::now() + PATIENCE;
         let mut begun = None;
@@ -131,12 +146,35 @@ impl Client {
             if tokio::time::Instant::now() > until {
                 return Err(self.silent());
             }
-            // One that has ended, or found another in its place.
-            let ended = begun.as_mut().is_none_or(Detached::has_ended);
+            let ended = match begun.as_mut().map(Detached::ended) {
+                Some(Ended::Not) => false,
+                // It would fail again.
+                Some(Ended::Failed(code)) => return Err(self.failed(code)),
+                // Its work is done, or it found another in its place.
+                None | Some(Ended::Done) => true,
+            };
             if ended && !self.is_watched()? {
                 begun = Some(self.begin()?);
             }
             tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Whether this user may start something here: what root starts, the others could not end.
+    ///
+    /// # Errors
+    /// The runtime's folder belongs to another user.
+    pub fn is_own(&self) -> Result<(), OtherUser> {
+        match other_owner(self.files.run()) {
+            None => Ok(()),
+            Some(owner) => Err(OtherUser { owner }),
+        }
+    }
+
+    fn or_of_another(&self, error: io::Error) -> io::Error {
+        match self.is_own() {
+            Err(other) if error.kind() == io::ErrorKind::PermissionDenied => other.into(),
+            _ => error,
         }
     }
 
@@ -154,7 +192,8 @@ impl Client {
         if !self.files.run().is_dir() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(match Lock::try_acquire(&self.files.lock(), "a command")? {
+        let lock = Lock::try_acquire(&self.files.lock(), "a command");
+        Ok(match lock.map_err(|error| self.or_of_another(error))? {
             TryLock::Locked(lock) => Some(lock),
             TryLock::Held { .. } => None,
         })
@@ -171,24 +210,55 @@ impl Client {
     }
 
     fn silent(&self) -> io::Error {
-        let said = std::fs::read_to_string(self.files.supervisor_log()).unwrap_or_default();
-        let why = match said.trim() {
-            "" => "it does not answer".to_owned(),
-            said => said.to_owned(),
-        };
+        let why = self.said().unwrap_or_else(|| "it does not answer".into());
         io::Error::new(io::ErrorKind::TimedOut, why)
+    }
+
+    /// On a full disk it cannot say why: its exit code is the system's number of it.
+    fn failed(&self, code: i32) -> io::Error {
+        match self.said() {
+            Some(said) => io::Error::other(said),
+            None => io::Error::from_raw_os_error(code),
+        }
+    }
+
+    fn said(&self) -> Option<String> {
+        let said = std::fs::read_to_string(self.files.supervisor_log()).ok()?;
+        let said = said.trim();
+        (!said.is_empty()).then(|| said.to_owned())
     }
 }
 
+/// Whether a supervisor takes connections.
+pub fn is_watched(files: &Files) -> bool {
+    let socket = Socket::of(files);
+    socket.is_ok_and(|socket| std::os::unix::net::UnixStream::connect(&socket.path).is_ok())
+}
+
 async fn connect(files: &Files) -> io::Result<UnixStream> {
-    // By way of the open folder: a socket's path may have only some 100 bytes.
-    if cfg!(target_os = "linux") {
+    let socket = Socket::of(files)?;
+    UnixStream::connect(&socket.path).await
+}
+
+/// By way of the open folder: a socket's path may have only some 100 bytes.
+struct Socket {
+    path: PathBuf,
+    _folder: std::fs::File,
+}
+
+impl Socket {
+    fn of(files: &Files) -> io::Result<Self> {
         use std::os::fd::AsRawFd;
         let folder = std::fs::File::open(files.run())?;
-        let path = format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), Files::SOCKET);
-        return UnixStream::connect(path).await;
+        let path = match cfg!(target_os = "linux") {
+            true => PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())),
+            false => files.run().to_owned(),
+        };
+        Ok(Self {
+            path: path.join(Files::SOCKET),
+            _folder: folder,
+        })
     }
-    UnixStream::connect(files.run().join(Files::SOCKET)).await
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -1,11 +1,12 @@
 //! A command with the environment, folder and user of what runs.
 
-use std::{ffi::OsString, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use super::{group::MARK, launch::COMMAND, record::Record};
 use crate::{
+    config::StepId,
     runtime::{Exec, RuntimeError},
-    sys::{child::Program, terminal::Stdio},
+    sys::{child::Program, process::find_program, terminal::Stdio},
 };
 
 /// Runs it to its end; its exit code.
@@ -16,24 +17,44 @@ pub async fn exec(
     exec: Exec,
     stdio: Stdio,
 ) -> Result<i64, RuntimeError> {
+    let mut env = record.launch.env.clone();
+    env.extend(exec.env);
+    env.insert(MARK.to_owned(), mark.to_owned());
+    let cwd = Path::new(exec.workdir.as_deref().unwrap_or(&record.launch.cwd));
+    is_there(&exec.argv[0], &env, cwd, &record.step)?;
     let mut args: Vec<OsString> = vec![COMMAND.into()];
     if let Some(user) = exec.user.as_ref().or(record.launch.user.as_ref()) {
         args.extend(["--user".into(), user.into()]);
     }
     args.push("--".into());
     args.extend(exec.argv.iter().map(OsString::from));
-    let mut env = record.launch.env.clone();
-    env.extend(exec.env);
-    env.insert(MARK.to_owned(), mark.to_owned());
     let program = Program {
         path: program,
         args,
         env,
-        cwd: Path::new(exec.workdir.as_deref().unwrap_or(&record.launch.cwd)),
+        cwd,
     };
     let code = program.run(stdio).await;
     code.map_err(|source| RuntimeError::Stdio {
         step: record.step.clone(),
         source,
     })
+}
+
+/// What is not there is told as of a container, not by the child.
+fn is_there(
+    command: &str,
+    env: &BTreeMap<String, String>,
+    cwd: &Path,
+    step: &StepId,
+) -> Result<(), RuntimeError> {
+    let path = env.get("PATH").map(String::as_str).unwrap_or_default();
+    match find_program(command, path.as_ref(), cwd) {
+        Some(_) => Ok(()),
+        None => Err(RuntimeError::NoCommand {
+            step: step.clone(),
+            command: command.to_owned(),
+            cause: format!("looked for on its PATH, `{path}`"),
+        }),
+    }
 }

@@ -9,13 +9,16 @@ mod files;
 mod follow;
 mod group;
 pub mod launch;
+mod lines;
 mod log;
 mod protocol;
 mod record;
+mod reserve;
 mod settle;
 pub mod supervisor;
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, HashMap},
     io,
     path::{Path, PathBuf},
@@ -29,10 +32,11 @@ use futures_util::{
 };
 
 use self::{
-    client::{Client, Watched},
-    log::{Filter, Reader},
+    client::{Client, OtherUser, Watched},
+    files::Files,
     protocol::{Answer, Request},
     record::{Launch, Phase, Record},
+    reserve::Chosen,
 };
 use super::{
     Exec, Followed, Identity, Instance, Link, Listing, LogLine, LogOptions, MadeWith, OneShot,
@@ -42,8 +46,9 @@ use super::{
 use crate::{
     config::StepId,
     sys::{
-        net::{port_holder, port_is_free},
+        net::{PortClaim, port_can_be_bound, port_holder},
         terminal::Stdio,
+        volume,
     },
 };
 
@@ -63,12 +68,16 @@ pub struct Process {
     chosen: Arc<Mutex<Chosen>>,
 }
 
-/// Ports chosen by this process, for what may not listen on them yet.
-#[derive(Default)]
-struct Chosen {
-    /// For the next start of a step.
-    reserved: BTreeMap<StepId, Started>,
-    given: HashMap<u16, StepId>,
+/// Whether the supervisor of the worktree in this folder takes connections.
+pub fn is_watched(root: &Path) -> bool {
+    client::is_watched(&Files::of(root))
+}
+
+/// Whether the worktree in this folder has processes that were not removed, or volumes.
+pub fn has_something(root: &Path) -> bool {
+    let files = Files::of(root);
+    files.records().is_ok_and(|records| !records.is_empty())
+        || files.volumes().is_ok_and(|volumes| !volumes.is_empty())
 }
 
 impl Process {
@@ -82,14 +91,19 @@ impl Process {
         }
     }
 
+    /// The folder of a volume, whether it is there or not.
+    pub fn volume_folder(&self, name: &str) -> PathBuf {
+        self.client.files.volume(name)
+    }
+
     async fn records(&self) -> Result<Vec<Record>, RuntimeError> {
         let answer = self.client.answer_or_lock(&Request::List).await;
-        match answer.map_err(failed("ask the supervisor"))? {
+        match answer.map_err(self.failed("ask the supervisor"))? {
             Watched::Yes(Answer::Records { records }) => Ok(records),
             Watched::Yes(_) => Ok(Vec::new()),
             Watched::No(_) => {
                 let records = self.client.files.records();
-                let records = records.map_err(failed("read what runs"))?.into_iter();
+                let records = records.map_err(self.failed("read what runs"))?.into_iter();
                 Ok(records.map(settle::without_supervisor).collect())
             }
         }
@@ -107,52 +121,6 @@ impl Process {
 
     fn mark(&self, record: &Record) -> String {
         format!("{}/{}/{}", self.identity.id, record.step, record.id)
-    }
-
-    /// Ports of the step: those it runs with, those reserved before, else chosen now and kept from other steps.
-    fn ports(
-        &self,
-        step: &StepId,
-        wanted: &[SpecPort],
-        records: &[Record],
-    ) -> Result<Started, RuntimeError> {
-        let mut chosen = self.chosen();
-        if let Some(known) = chosen.reserved.get(step) {
-            return Ok(known.clone());
-        }
-        let (own, others): (Vec<_>, Vec<_>) = records
-            .iter()
-            .filter(|record| !matches!(record.phase, Phase::Exited { .. }))
-            .partition(|record| record.step == *step);
-        let own: Vec<u16> = own
-            .iter()
-            .flat_map(|own| own.ports.values().copied())
-            .collect();
-        let others = others
-            .iter()
-            .flat_map(|other| other.ports.values().map(|port| (*port, &other.step)));
-        let starting = chosen.given.iter().map(|(port, step)| (*port, step));
-        let starting = starting.filter(|(_, other)| *other != step);
-        let taken: HashMap<u16, &StepId> = others.chain(starting).collect();
-        let occupancy = Occupancy {
-            is_free: &|port| {
-                !taken.contains_key(&port) && (own.contains(&port) || port_is_free(port))
-            },
-            holder: &|port| match (taken.get(&port), port_holder(port)) {
-                (Some(step), _) => format!("`{step}`"),
-                (None, Some(holder)) => format!("`{}` (pid {})", holder.command, holder.pid),
-                (None, None) => "another process".to_owned(),
-            },
-        };
-        let started = ports::choose(&self.identity.id, step, wanted, &occupancy)?;
-        let given = started.ports.values().map(|port| (*port, step.clone()));
-        chosen.given.extend(given);
-        chosen.reserved.insert(step.clone(), started.clone());
-        Ok(started)
-    }
-
-    fn chosen(&self) -> std::sync::MutexGuard<'_, Chosen> {
-        self.chosen.lock().expect("no panic while the lock is held")
     }
 
     /// Makes the folders of the spec's volumes; names of those that were not there.
@@ -196,17 +164,40 @@ impl Process {
         }
     }
 
+    /// Whether this user may start something here.
+    fn is_own(&self) -> Result<(), RuntimeError> {
+        let own = self.client.is_own();
+        own.map_err(|other| self.failed("start anything")(other.into()))
+    }
+
+    /// What came of an action of the runtime's own.
+    fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> RuntimeError {
+        let folder = self.client.files.run().display().to_string();
+        move |source| match source.get_ref().and_then(|source| source.downcast_ref()) {
+            Some(OtherUser { owner }) => RuntimeError::OtherUser {
+                owner: owner.clone(),
+                folder: folder.clone(),
+            },
+            None => RuntimeError::Supervisor {
+                action: action.to_owned(),
+                cause: source.to_string(),
+            },
+        }
+    }
+
+    /// Ends what a killed supervisor left, unless there is another by now.
+    async fn settle_unwatched(&self) -> Result<(), RuntimeError> {
+        let answer = self.client.answer_or_lock(&Request::List).await;
+        match answer.map_err(self.failed("ask the supervisor"))? {
+            Watched::Yes(_) => Ok(()),
+            Watched::No(_lock) => self.settle().await,
+        }
+    }
+
     /// Ends what a killed supervisor left.
     async fn settle(&self) -> Result<(), RuntimeError> {
         let settled = settle::settle(&self.client.files, &self.identity.id).await;
-        settled.map_err(failed("end what a killed supervisor left"))
-    }
-}
-
-fn failed(action: &'static str) -> impl Fn(io::Error) -> RuntimeError {
-    move |source| RuntimeError::Supervisor {
-        action: action.to_owned(),
-        cause: source.to_string(),
+        settled.map_err(self.failed("end what a killed supervisor left"))
     }
 }
 
@@ -239,6 +230,9 @@ impl Runtime for Process {
         step: &StepId,
         ports: &[SpecPort],
     ) -> Result<Option<BTreeMap<String, u16>>, RuntimeError> {
+        self.is_own()?;
+        // What a killed supervisor left holds its port until it is ended.
+        self.settle_unwatched().await?;
         let records = self.records().await?;
         let started = self.ports(step, ports, &records)?;
         Ok(Some(started.ports))
@@ -259,7 +253,9 @@ impl Runtime for Process {
             },
             None => self.ports(&spec.step, &spec.ports, &records)?,
         };
-        started.new_volumes = self.make_volumes(spec).map_err(failed("make a folder"))?;
+        started.new_volumes = self
+            .make_volumes(spec)
+            .map_err(self.failed("make a folder"))?;
         let request = Request::Start {
             step: spec.step.clone(),
             launch: self.launch(spec, &started.ports),
@@ -269,7 +265,7 @@ impl Runtime for Process {
         let answer = self.client.insist(&request).await;
         // The next start chooses anew.
         self.chosen().reserved.remove(&spec.step);
-        match answer.map_err(failed("begin a supervisor"))? {
+        match answer.map_err(self.failed("begin a supervisor"))? {
             Answer::Record { record } => {
                 if record.ports != started.ports {
                     // Another command was faster.
@@ -286,7 +282,7 @@ impl Runtime for Process {
         self.known(step).await?;
         let request = Request::Restart { step: step.clone() };
         let answer = self.client.insist(&request).await;
-        match answer.map_err(failed("begin a supervisor"))? {
+        match answer.map_err(self.failed("begin a supervisor"))? {
             Answer::Record { .. } => Ok(()),
             answer => Err(unexpected(answer, step)),
         }
@@ -295,37 +291,33 @@ impl Runtime for Process {
     async fn remove(&self, step: &StepId) -> Result<(), RuntimeError> {
         let request = Request::Remove { step: step.clone() };
         let answer = self.client.answer_or_lock(&request).await;
-        match answer.map_err(failed("ask the supervisor"))? {
+        match answer.map_err(self.failed("ask the supervisor"))? {
             Watched::Yes(Answer::Done) => Ok(()),
             Watched::Yes(answer) => Err(unexpected(answer, step)),
             Watched::No(_lock) => {
                 self.settle().await?;
                 log::remove(&self.client.files.log(step));
                 let forgotten = self.client.files.forget(step);
-                forgotten.map_err(failed("forget what ran"))
+                forgotten.map_err(self.failed("forget what ran"))
             }
         }
     }
 
     async fn clean(&self) -> Result<(), RuntimeError> {
-        let answer = self.client.answer_or_lock(&Request::List).await;
-        match answer.map_err(failed("ask the supervisor"))? {
-            Watched::Yes(_) => Ok(()),
-            Watched::No(_lock) => self.settle().await,
-        }
+        self.settle_unwatched().await?;
+        let removed = volume::remove(&volume::short_folder(&self.identity.id));
+        removed.map_err(self.failed("remove a folder of sockets"))
     }
 
     async fn volumes(&self) -> Result<Vec<String>, RuntimeError> {
-        self.client.files.volumes().map_err(failed("list volumes"))
+        self.client
+            .files
+            .volumes()
+            .map_err(self.failed("list volumes"))
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), RuntimeError> {
-        match std::fs::remove_dir_all(self.client.files.volume(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("remove a volume")(error))
-            }
-            _ => Ok(()),
-        }
+        volume::remove(&self.client.files.volume(name)).map_err(self.failed("remove a volume"))
     }
 
     fn logs(
@@ -356,6 +348,7 @@ impl Runtime for Process {
     }
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {
+        self.is_own()?;
         let record = self.known(step).await?;
         if !matches!(record.phase, Phase::Running { .. }) {
             return Err(RuntimeError::NotRunning { step: step.clone() });
@@ -366,7 +359,7 @@ impl Runtime for Process {
     async fn exited(&self, step: &StepId) -> Result<i64, RuntimeError> {
         let request = Request::Ended { step: step.clone() };
         let answer = self.client.answer(&request).await;
-        match answer.map_err(failed("ask the supervisor"))? {
+        match answer.map_err(self.failed("ask the supervisor"))? {
             Some(Answer::Code { code }) => Ok(code),
             Some(answer) => Err(unexpected(answer, step)),
             // Its supervisor has gone, and all with it.
@@ -397,80 +390,6 @@ impl Runtime for Process {
             action: "run a container".into(),
             cause: "this runtime has processes only".into(),
         })
-    }
-}
-
-impl Process {
-    async fn open_log(
-        &self,
-        step: &StepId,
-        options: LogOptions,
-        from_run: u64,
-    ) -> Result<BoxStream<'static, Result<LogLine, RuntimeError>>, RuntimeError> {
-        let record = self.known(step).await?;
-        let request = Request::Grown { step: step.clone() };
-        let growth = match options.follow {
-            true => self.client.ask(&request).await,
-            false => Ok(None),
-        };
-        let growth = growth.map_err(failed("ask the supervisor"))?;
-        let mut reader = Reader::new(&self.client.files.log(step));
-        let filter = Filter::of(&options, record.run, record.first_run).from(from_run);
-        let first = reader.read().map_err(failed("read a log"))?;
-        let first = first.into_iter().filter_map(|kept| filter.apply(kept));
-        let mut first: Vec<LogLine> = first.collect();
-        if let Some(tail) = options.tail {
-            let tail = usize::try_from(tail).unwrap_or(usize::MAX);
-            first.drain(..first.len().saturating_sub(tail));
-        }
-        let first = stream::iter(first.into_iter().map(Ok));
-        let Some(growth) = growth else {
-            return Ok(first.boxed());
-        };
-        let follow = Follow {
-            growth: Some(growth),
-            reader,
-            filter,
-        };
-        Ok(first.chain(follow.lines()).boxed())
-    }
-}
-
-/// What comes after the first lines.
-struct Follow {
-    /// `None` when it does not grow any more.
-    growth: Option<client::Conversation>,
-    reader: Reader,
-    filter: Filter,
-}
-
-impl Follow {
-    fn lines(self) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
-        let batches = stream::unfold(self, |mut follow| async move {
-            let batch = follow.batch().await?;
-            let lines = match batch {
-                Ok(lines) => lines.into_iter().map(Ok).collect(),
-                Err(error) => {
-                    follow.growth = None;
-                    vec![Err(failed("read a log")(error))]
-                }
-            };
-            Some((stream::iter(lines), follow))
-        });
-        batches.flatten().boxed()
-    }
-
-    async fn batch(&mut self) -> Option<io::Result<Vec<LogLine>>> {
-        match self.growth.as_mut()?.next().await {
-            Ok(Some(Answer::Grown)) => {}
-            Ok(_) => self.growth = None,
-            Err(error) => return Some(Err(error)),
-        }
-        let lines = self.reader.read().map(|lines| {
-            let lines = lines.into_iter();
-            lines.filter_map(|kept| self.filter.apply(kept)).collect()
-        });
-        Some(lines)
     }
 }
 

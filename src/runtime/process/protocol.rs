@@ -24,7 +24,7 @@ pub enum Request {
     Remove {
         step: StepId,
     },
-    /// Answered when it has ended, or if it has since it was started on purpose.
+    /// Answered when it has ended, or if it has since it was asked to run.
     Ended {
         step: StepId,
     },

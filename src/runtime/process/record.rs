@@ -47,7 +47,7 @@ pub struct Record {
     pub run: u64,
     /// Number of the first run since it was started on purpose, not by its restart policy.
     pub first_run: u64,
-    /// Exit code of the last run that ended since it was started on purpose.
+    /// Exit code of the last run that ended since it was asked to run.
     pub last_code: Option<i64>,
 }
 

@@ -180,7 +180,13 @@ impl Task {
             } => {
                 let same = known.filter(|known| known.inputs == inputs);
                 if let (Some(known), Hand::Running(..)) = (&same, &hand) {
-                    return (hand, Ok(Some(known.clone())));
+                    // Wanted from now on: how it ended before its policy brought it back is over.
+                    let known = Record {
+                        last_code: None,
+                        ..known.clone()
+                    };
+                    self.save(known.clone());
+                    return (hand, Ok(Some(known)));
                 }
                 self.end(hand).await;
                 let (id, created) = match same {

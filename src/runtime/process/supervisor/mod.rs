@@ -27,7 +27,10 @@ use tokio::{
 use super::{files::Files, record::Record, settle};
 use crate::{
     config::StepId,
-    sys::fs::{Lock, TryLock, absent_is_fine},
+    sys::{
+        fs::{Lock, TryLock, absent_is_fine},
+        watch::until_removed,
+    },
 };
 use instance::Handle;
 use reaper::Reaper;
@@ -108,10 +111,20 @@ async fn watch(files: Files, identity: String, program: PathBuf) -> io::Result<(
         () = serve::serve(&shared, &listener) => {}
         () = until_idle(&shared) => {}
         () = told_to_end() => end_all(&shared).await,
+        // Nobody could find it any more, nor what it watches.
+        () = removed() => end_all(&shared).await,
     }
     // Whoever connects from now on finds nobody, and begins another.
     let _ = std::fs::remove_file(Files::SOCKET);
     Ok(())
+}
+
+/// Somebody deletes `.devenv`.
+async fn removed() {
+    if until_removed(Path::new("."), Files::SOCKET).await.is_err() {
+        // The kernel has no more watches to give: then it is as where there are none.
+        std::future::pending().await
+    }
 }
 
 /// A socket in the current folder, which becomes that of the runtime's files.
