@@ -129,7 +129,12 @@ pub enum Outcome {
 
 /// `1 step`, `3 steps`: how messages count.
 pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    let ending = match noun.ends_with('s') {
+        _ if number == 1 => "",
+        true => "es",
+        false => "s",
+    };
+    format!("{number} {noun}{ending}")
 }
 
 /// Where events go. Cheap to clone; dropping the last one ends the receiver.

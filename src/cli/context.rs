@@ -9,7 +9,11 @@ use std::{
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Global, OutputFormat, exit, failure, session};
+use super::{
+    Global, OutputFormat, exit, failure,
+    runtime::{self, Choice, Wanted},
+    session,
+};
 use crate::{
     config::{self, Config, Source, StepId},
     database::Target,
@@ -18,10 +22,7 @@ use crate::{
     lockfile::Lock,
     plan::{self, Digest, FileCache, Plan},
     report,
-    runtime::{
-        AnyRuntime, Identity, RuntimeError,
-        docker::{self, Docker},
-    },
+    runtime::{AnyRuntime, Identity, RuntimeKind, docker},
     steps::{self, Engine, Steps},
     store::Store,
     sys::docker_host::Endpoint,
@@ -32,6 +33,9 @@ pub struct Context {
     directory: PathBuf,
     pub output: OutputFormat,
     pub verbose: bool,
+    /// What `--runtime` insists on.
+    pub runtime: Option<Wanted>,
+    choice: OnceLock<Choice>,
     config: OnceLock<Arc<Config>>,
     plan: OnceLock<Arc<Plan>>,
     files: OnceLock<Arc<FileCache>>,
@@ -49,6 +53,8 @@ impl Context {
             directory: global.directory.clone().unwrap_or_else(|| ".".into()),
             output: global.output,
             verbose: global.verbose,
+            runtime: global.runtime,
+            choice: OnceLock::new(),
             config: OnceLock::new(),
             plan: OnceLock::new(),
             files: OnceLock::new(),
@@ -64,6 +70,7 @@ impl Context {
             directory: Some(self.directory.clone()),
             output: self.output,
             verbose: self.verbose,
+            runtime: self.runtime,
         })
     }
 
@@ -155,23 +162,27 @@ impl Context {
         Ok(self.engine()?.runtime)
     }
 
-    pub fn images(&self) -> Result<Images, Fault> {
+    pub fn images(&self) -> Result<Option<Images>, Fault> {
         Ok(self.engine()?.images)
     }
 
-    fn engine(&self) -> Result<Engine, Fault> {
-        self.engine_of(self.identity()?)
+    /// Which runtime it is, chosen once for a command.
+    pub fn choice(&self) -> Result<Choice, Fault> {
+        if let Some(choice) = self.choice.get() {
+            return Ok(choice.clone());
+        }
+        let choice = runtime::choose(self)?;
+        Ok(self.choice.get_or_init(|| choice).clone())
     }
 
-    /// The engine as this worktree sees it.
-    pub fn engine_of(&self, identity: Identity) -> Result<Engine, Fault> {
-        let endpoint = Endpoint::find().map_err(|error| RuntimeError::from(error).explain())?;
-        let docker = Docker::connect(&endpoint, identity);
-        let docker = docker.map_err(|error| error.explain())?;
-        Ok(Engine {
-            images: Images::new(docker.client()),
-            runtime: AnyRuntime::Docker(docker),
-        })
+    /// As [`Context::choice`], also with a file that cannot be read.
+    pub fn kind(&self) -> RuntimeKind {
+        self.choice()
+            .map_or(RuntimeKind::Docker, |choice| choice.kind)
+    }
+
+    fn engine(&self) -> Result<Engine, Fault> {
+        runtime::of_kind(self.choice()?.kind, self.identity()?)
     }
 
     /// Who this worktree is: two folders of the same name are two identities. With a new name the project keeps the id that its

@@ -11,13 +11,13 @@ use futures_util::{
 };
 use serde::Serialize;
 
-use super::{context::Context, orphans, run_lock};
+use super::{context::Context, orphans, run_lock, runtime};
 use crate::{
     config::{StepId, StepKind},
     event::{Explain, Fault, count},
     image::{ImageError, Images},
     plan::Graph,
-    runtime::{AnyRuntime, Identity, Runtime, RuntimeError},
+    runtime::{AnyRuntime, Identity, Runtime, RuntimeError, RuntimeKind},
     steps::{Engine, built_here, image_repository},
 };
 
@@ -51,7 +51,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             None => return Err(fault),
         },
     };
-    let Engine { runtime, images } = cx.engine_of(identity.clone())?;
+    let Engine { runtime, images } = runtime::of_kind(cx.kind(), identity.clone())?;
     let _lock = run_lock::acquire(cx, "down", None).await?;
     let explain = |error: RuntimeError| error.explain();
     let listing = runtime.list().await.map_err(explain)?;
@@ -75,7 +75,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             runtime.remove_volume(volume).await.map_err(explain)?;
         }
     }
-    if args.images {
+    if let Some(images) = images.filter(|_| args.images) {
         removed.images = remove_images(cx, &images, &identity).await?;
     }
     let kept = runtime.volumes().await.map_err(explain)?;
@@ -85,7 +85,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     for name in &listing.former {
         anstream::eprintln!("{}", orphans::former(name));
     }
-    let text = || text(&removed, &kept);
+    let text = || text(runtime.kind(), &removed, &kept);
     if let Some(fault) = in_use {
         cx.answer_of_failure(&removed, text);
         return Err(fault);
@@ -151,7 +151,7 @@ pub async fn stop(runtime: &AnyRuntime, steps: &[StepId], graph: &Graph) -> Resu
     join_all(stops.into_values()).await.into_iter().collect()
 }
 
-fn text(removed: &Removed, kept: &[String]) -> String {
+fn text(kind: RuntimeKind, removed: &Removed, kept: &[String]) -> String {
     if removed.steps.is_empty() && removed.volumes.is_empty() && removed.images.is_empty() {
         return "Nothing was running\n".into();
     }
@@ -160,7 +160,7 @@ fn text(removed: &Removed, kept: &[String]) -> String {
         let names: Vec<_> = removed.steps.iter().map(StepId::to_string).collect();
         text += &format!(
             "Stopped {}: {}\n",
-            count(names.len(), "container"),
+            count(names.len(), kind.unit()),
             names.join(", ")
         );
     }

@@ -31,6 +31,7 @@ mod restart;
 mod run;
 mod run_lock;
 mod run_steps;
+mod runtime;
 mod schema;
 mod session;
 mod supervise;
@@ -68,6 +69,9 @@ pub struct Global {
         env = "DEVENV_OUTPUT"
     )]
     output: OutputFormat,
+    /// What keeps services running; as `[project] runtime` says when absent.
+    #[arg(long, global = true, value_enum, env = "DEVENV_RUNTIME")]
+    runtime: Option<runtime::Wanted>,
     /// Show what the steps write, too.
     #[arg(long, global = true)]
     verbose: bool,

@@ -38,7 +38,7 @@ pub fn step(plan: &Plan, name: &str, preferred: &[StepKind]) -> Result<StepId, F
     }
 }
 
-/// A step whose container can be asked for: the file has it, or it is left from an earlier file.
+/// A step that can be asked for what runs of it: the file has it, or it is left from an earlier file.
 pub async fn running(cx: &Context, name: &str) -> Result<StepId, Fault> {
     let unknown = match step(&*cx.plan()?, name, RUNNING) {
         Ok(id) if id.kind.is_running_service() => return Ok(id),
@@ -55,7 +55,7 @@ pub async fn running(cx: &Context, name: &str) -> Result<StepId, Fault> {
 
 /// The step is known, but nothing of it keeps running.
 pub fn runs_not(id: &StepId) -> Fault {
-    Fault::new(format!("`{id}` does not run in a container of its own"))
+    Fault::new(format!("`{id}` is nothing that keeps running"))
         .class(FaultClass::Usage)
         .help("name a `postgres`, `service` or `app` step")
 }

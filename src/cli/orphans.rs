@@ -39,7 +39,7 @@ pub async fn remove(steps: &Steps, listing: &Listing) -> Result<(), Fault> {
                 .remove(&step)
                 .await
                 .map_err(|error| error.explain())?;
-            Ok("Removed its container".to_owned())
+            Ok(format!("Removed its {}", runtime.kind().unit()))
         };
         shown(steps, &step, decision, removal).await?;
     }

@@ -11,7 +11,7 @@ use crate::{
     event::{Explain, Fault},
     plan::{self, Plan},
     report::{self, Table},
-    runtime::{AnyRuntime, Identity, Instance, InstanceState, Runtime},
+    runtime::{AnyRuntime, Identity, Instance, InstanceState, Runtime, RuntimeKind},
     steps::image_tag,
     sys::terminal,
 };
@@ -50,10 +50,10 @@ async fn rows(cx: &Context) -> Result<Vec<Row>, Fault> {
     let (config, plan, runtime) = (cx.config()?, cx.plan()?, cx.runtime()?);
     let listing = runtime.list().await.map_err(|error| error.explain())?;
     let (images, identity) = (cx.images()?, cx.identity()?);
-    let images = listing
-        .instances
-        .iter()
-        .map(|i| images.inspect(&i.image_id));
+    let images = listing.instances.iter().map(async |i| match &images {
+        Some(images) => images.inspect(&i.image_id).await,
+        None => Ok(None),
+    });
     let steps = cx.steps(cx.silent_events())?;
     let looks = listing.instances.iter().map(|i| steps.is_not_ready(i));
     let (images, not_ready) = tokio::join!(try_join_all(images), join_all(looks));
@@ -66,9 +66,12 @@ async fn rows(cx: &Context) -> Result<Vec<Row>, Fault> {
         }
         // One that devenv neither built nor pulled was there: loaded, or built by hand.
         row.origin = image.map(|image| image.origin.unwrap_or_else(|| "local".into()));
-        if let Some(reference) = reference(&config, &identity, &instance.step) {
-            row.image = Some(reference);
-        }
+        row.image = match runtime.kind() {
+            RuntimeKind::Docker => {
+                reference(&config, &identity, &instance.step).or(row.image.take())
+            }
+            RuntimeKind::Process => None,
+        };
         rows.push(row);
     }
     let absent = running_steps(&plan).filter(|step| {
@@ -121,7 +124,7 @@ fn absent_row(step: &StepId) -> Row {
 fn reference(config: &Config, identity: &Identity, step: &StepId) -> Option<String> {
     match step.kind {
         StepKind::Postgres => Some(config.postgres.get(&step.name)?.image.clone()),
-        StepKind::Service => Some(config.service.get(&step.name)?.image.clone()),
+        StepKind::Service => config.service.get(&step.name)?.image.clone(),
         StepKind::App => Some(image_tag(identity, &step.name)),
         _ => None,
     }
@@ -200,6 +203,9 @@ fn text(rows: &[Row]) -> String {
             dash(row.origin.clone()),
             dash(row.age_seconds.map(age)),
         ]);
+    }
+    if rows.iter().all(|row| row.image.is_none()) {
+        table = table.without("IMAGE").without("FROM");
     }
     match terminal::output_columns() {
         Some(columns) => table.fit(columns, &["FROM", "IMAGE", "URL"]).to_string(),

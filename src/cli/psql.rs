@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, process::ExitCode};
 use super::{context::Context, names};
 use crate::{
     config::{StepId, StepKind},
+    database::Target,
     event::{Fault, FaultClass},
     plan::Plan,
-    runtime::Exec,
+    runtime::{Exec, RuntimeKind},
+    steps::POSTGRES_PORT,
 };
 
-/// Open psql on the app's database, inside its container.
+/// Open psql on the app's database, beside its server.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which database, such as `db` of `[postgres.db]`; may be left out when there is one.
@@ -31,8 +33,9 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let mut argv = vec![
         "psql".to_owned(),
         "--no-psqlrc".to_owned(),
-        // The server trusts nobody over TCP without a password, so psql inside the container gets it, too.
+        // The server trusts nobody over TCP without a password, so psql beside it gets it, too.
         "--host=127.0.0.1".to_owned(),
+        format!("--port={}", port_inside(cx.kind(), &target)),
         format!("--username={}", target.user),
         format!("--dbname={}", target.database),
     ];
@@ -45,7 +48,15 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     super::exec::inside(cx, &id, exec).await
 }
 
-fn named(plan: &Plan, name: &str) -> Result<StepId, Fault> {
+/// The server's port where a command beside it runs.
+pub fn port_inside(kind: RuntimeKind, target: &Target) -> u16 {
+    match kind {
+        RuntimeKind::Docker => POSTGRES_PORT,
+        RuntimeKind::Process => target.port,
+    }
+}
+
+pub fn named(plan: &Plan, name: &str) -> Result<StepId, Fault> {
     let id = names::step(plan, name, &[StepKind::Postgres])?;
     match id.kind {
         StepKind::Postgres => Ok(id),

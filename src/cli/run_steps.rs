@@ -97,6 +97,9 @@ impl<'a> Run<'a> {
         // Before anything is made under this name.
         let remembered = cx.store()?.save_identity(&cx.identity()?.id);
         remembered.map_err(|error| error.explain())?;
+        if let Some(message) = cx.choice()?.notice() {
+            session.events().notice(message);
+        }
         let mut steps = cx.steps(session.events().clone())?;
         if self.force == Force::Named {
             steps.forced = goals.clone();

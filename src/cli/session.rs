@@ -287,6 +287,7 @@ mod tests {
             directory: Some(dir.path().to_owned()),
             output: OutputFormat::Plain,
             verbose: false,
+            runtime: None,
         };
         (dir, Context::new(&global))
     }

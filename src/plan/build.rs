@@ -82,7 +82,7 @@ pub fn image_step(config: &Config, reference: &str) -> StepId {
 }
 
 /// Building images from packages runs mmdebstrap: the tool that provides it, should an image be built so.
-fn image_tools(config: &Config) -> BTreeSet<StepId> {
+pub fn image_tools(config: &Config) -> BTreeSet<StepId> {
     if !config.image.values().any(|image| image.debian.is_some()) {
         return BTreeSet::new();
     }
@@ -91,6 +91,22 @@ fn image_tools(config: &Config) -> BTreeSet<StepId> {
         .filter(|(name, tool)| command_of(name, tool) == "mmdebstrap")
         .map(|(name, _)| StepId::new(StepKind::Toolchain, name))
         .collect()
+}
+
+/// The tools that services run on where they are processes, and nothing else does.
+pub fn process_tools(config: &Config) -> BTreeSet<StepId> {
+    let apps = config.app.values().map(|app| &app.service);
+    let services = config.service.values().chain(apps);
+    let programs = services.filter_map(|service| service.process.as_ref());
+    let servers = config.postgres.values();
+    let tools = programs
+        .map(|program| program.tool.as_deref())
+        .chain(servers.map(|postgres| postgres.tool.as_deref()));
+    tools.filter_map(tool_step).collect()
+}
+
+fn tool_step(name: Option<&str>) -> Option<StepId> {
+    name.map(|name| StepId::new(StepKind::Toolchain, name))
 }
 
 struct Builder<'a> {
@@ -122,7 +138,9 @@ impl Builder<'_> {
             self.implicit_image(&postgres.image, KeyPath::of(["postgres", name]));
         }
         for (name, service) in &config.service {
-            self.implicit_image(&service.image, KeyPath::of(["service", name, "image"]));
+            if let Some(image) = &service.image {
+                self.implicit_image(image, KeyPath::of(["service", name, "image"]));
+            }
         }
         for (name, app) in &config.app {
             if let Build::Host(build) = &app.build {
@@ -163,6 +181,7 @@ impl Builder<'_> {
         let id = StepId::new(StepKind::Postgres, name);
         let mut draft = Draft::new(id, postgres)
             .feeds([image_step(self.config, &postgres.image)])
+            .feeds(tool_step(postgres.tool.as_deref()))
             .needs(postgres.needs.iter().cloned())
             .references([&postgres.password]);
         // Readiness and what is made inside the database do not make the server another one.
@@ -177,21 +196,27 @@ impl Builder<'_> {
 
     fn service(&mut self, name: &str, service: &Service) {
         let id = StepId::new(StepKind::Service, name);
+        let image = service.image.as_ref();
         let draft = self
             .running(Draft::new(id, service), service)
-            .feeds([image_step(self.config, &service.image)]);
+            .feeds(image.map(|image| image_step(self.config, image)));
         self.add(draft);
     }
 
     /// What services and apps have in common.
     fn running(&self, draft: Draft, service: &Service) -> Draft {
+        let program = service.process.as_ref();
         let templates = service
             .env
             .values()
             .chain(service.entrypoint.iter().flatten())
-            .chain(service.command.iter().flatten());
+            .chain(service.command.iter().flatten())
+            .chain(program.iter().flat_map(|program| &program.command));
         let facts = self.facts(templates.clone());
         let mut draft = draft
+            .feeds(tool_step(
+                program.and_then(|program| program.tool.as_deref()),
+            ))
             .needs(service.needs.iter().cloned())
             .references(templates);
         draft.set_aside(&["ready", "needs"]);
@@ -257,8 +282,13 @@ impl Builder<'_> {
         self.add(draft);
     }
 
+    /// Those that commands may use: not what only services run on, or images are built with.
     fn tools(&self) -> Vec<StepId> {
-        self.of_kind(StepKind::Toolchain)
+        let mut tools = self.of_kind(StepKind::Toolchain);
+        let services = process_tools(self.config);
+        let images = image_tools(self.config);
+        tools.retain(|tool| !services.contains(tool) && !images.contains(tool));
+        tools
     }
 
     /// The `[image.*]` that the step's Dockerfile names.
@@ -297,10 +327,16 @@ impl Builder<'_> {
             StepKind::Service => self.config.service.get(&step.name)?,
             _ => &self.config.app.get(&step.name)?.service,
         };
+        if let Some(name) = field.strip_prefix("volume.") {
+            return service.folder(name).map(str::to_owned);
+        }
         let port = match field {
-            "port" => service.ports.values().next(),
+            "port" | "listen" => service.ports.values().next(),
             "url" => service.ports.get("http"),
-            field => service.ports.get(field.strip_prefix("port.")?),
+            field => {
+                let name = field.strip_prefix("port.");
+                service.ports.get(name.or(field.strip_prefix("listen."))?)
+            }
         };
         port.map(|port| port.container.to_string())
     }

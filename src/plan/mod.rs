@@ -12,7 +12,7 @@ mod secrets;
 mod sources;
 mod step;
 
-pub use build::{Locked, image_step};
+pub use build::{Locked, image_step, image_tools, process_tools};
 pub use fingerprint::{FileCache, FingerprintError, fingerprint, fingerprint_files};
 pub use graph::{CycleError, Graph};
 pub use inputs::{Digest, Input, Inputs};

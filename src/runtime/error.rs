@@ -173,14 +173,15 @@ impl Explain for RuntimeError {
     }
 }
 
-fn connect_help(cause: &str) -> &'static str {
-    if cause.to_ascii_lowercase().contains("permission denied") {
+fn connect_help(cause: &str) -> String {
+    let way = if cause.to_ascii_lowercase().contains("permission denied") {
         "let this user use the socket: `sudo usermod -aG docker $USER`, then log in again"
     } else if cause.contains("named by `DOCKER_HOST`") {
         "start that engine, or unset `DOCKER_HOST` to use the one of this machine"
     } else {
         "start it (`sudo systemctl start docker`, or open Docker Desktop), or install Docker Engine or Podman; `DOCKER_HOST` names an engine elsewhere"
-    }
+    };
+    format!("{way}; `--runtime process` does without one")
 }
 
 /// Engine failures whose way out is known. Only the help depends on the engine's words.

@@ -1,4 +1,4 @@
-//! Runs what has to keep running: containers today. [`Runtime`] is the open trait, [`AnyRuntime`] the one closed match.
+//! Runs what has to keep running: containers, or plain processes. [`Runtime`] is the open trait, [`AnyRuntime`] the one closed match.
 //!
 //! Knows nothing of steps' meaning: it gets a [`Spec`], makes reality match it, and says what is there.
 
@@ -9,7 +9,7 @@ mod probe;
 pub mod process;
 mod spec;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use futures_util::stream::BoxStream;
 
@@ -102,6 +102,57 @@ pub trait Runtime {
 pub enum AnyRuntime {
     Docker(docker::Docker),
     Process(Box<process::Process>),
+}
+
+/// What steps become. The plan is the same for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeKind {
+    /// Containers of an engine.
+    Docker,
+    /// Programs of this machine.
+    Process,
+}
+
+impl RuntimeKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RuntimeKind::Docker => "docker",
+            RuntimeKind::Process => "process",
+        }
+    }
+
+    /// The one that is not used.
+    pub fn other(self) -> Self {
+        match self {
+            RuntimeKind::Docker => RuntimeKind::Process,
+            RuntimeKind::Process => RuntimeKind::Docker,
+        }
+    }
+
+    /// What people call one thing that was started.
+    pub fn unit(self) -> &'static str {
+        match self {
+            RuntimeKind::Docker => "container",
+            RuntimeKind::Process => "process",
+        }
+    }
+}
+
+impl AnyRuntime {
+    pub fn kind(&self) -> RuntimeKind {
+        match self {
+            AnyRuntime::Docker(_) => RuntimeKind::Docker,
+            AnyRuntime::Process(_) => RuntimeKind::Process,
+        }
+    }
+
+    /// The folder of a volume, where volumes are folders of this machine.
+    pub fn volume_folder(&self, name: &str) -> Option<PathBuf> {
+        match self {
+            AnyRuntime::Docker(_) => None,
+            AnyRuntime::Process(process) => Some(process.volume_folder(name)),
+        }
+    }
 }
 
 /// Passes a call on to the runtime that is there.

@@ -7,6 +7,7 @@ use crate::{
     database,
     event::{Fault, FaultClass},
     plan::Output,
+    runtime::{AnyRuntime, Runtime},
 };
 
 /// Port on which a Postgres listens in its container.
@@ -22,6 +23,11 @@ pub enum Viewpoint<'a> {
     /// On this machine: published ports, known once the step runs.
     Host {
         host: &'a str,
+        outputs: &'a BTreeMap<StepId, Output>,
+    },
+    /// A program that the process runtime keeps on this machine.
+    Process {
+        runtime: &'a AnyRuntime,
         outputs: &'a BTreeMap<StepId, Output>,
     },
 }
@@ -83,7 +89,8 @@ fn field_value(
         StepKind::App => config.app.get(&step.name).map(|app| &app.service),
         _ => None,
     };
-    let ports = &service.ok_or_else(unknown)?.ports;
+    let service = service.ok_or_else(unknown)?;
+    let ports = &service.ports;
     let only_port = || match ports.len() {
         1 => ports.keys().next(),
         _ => None,
@@ -94,17 +101,53 @@ fn field_value(
     };
     match field {
         "host" => Ok(host_from(step, viewpoint)),
+        "listen" => port(only_port().ok_or_else(unknown)?).map(|port| listen(port, viewpoint)),
         "port" => port(only_port().ok_or_else(unknown)?).map(|port| port.to_string()),
         "url" => Ok(format!(
             "http://{}:{}",
             host_from(step, viewpoint),
             port("http")?
         )),
-        field => {
-            let name = field.strip_prefix("port.").ok_or_else(unknown)?;
-            port(name).map(|port| port.to_string())
-        }
+        field => match field.split_once('.') {
+            Some(("port", name)) => port(name).map(|port| port.to_string()),
+            Some(("listen", name)) => port(name).map(|port| listen(port, viewpoint)),
+            Some(("volume", name)) => {
+                let target = service.folder(name).ok_or_else(unknown)?;
+                folder_from(step, name, target, viewpoint)
+            }
+            _ => Err(unknown()),
+        },
     }
+}
+
+/// Where a program is to listen: a container is reached from outside of it, a process only from this machine.
+fn listen(port: u16, viewpoint: &Viewpoint) -> String {
+    match viewpoint {
+        Viewpoint::Container => format!("0.0.0.0:{port}"),
+        Viewpoint::Host { host, .. } => format!("{host}:{port}"),
+        Viewpoint::Process { runtime, .. } => format!("{}:{port}", runtime.host()),
+    }
+}
+
+fn folder_from(
+    step: &StepId,
+    name: &str,
+    target: &str,
+    viewpoint: &Viewpoint,
+) -> Result<String, Fault> {
+    let folder = match viewpoint {
+        Viewpoint::Container => return Ok(target.to_owned()),
+        Viewpoint::Host { .. } => None,
+        Viewpoint::Process { runtime, .. } => runtime.volume_folder(name),
+    };
+    let folder = folder.ok_or_else(|| {
+        Fault::new(format!("volume `{name}` of `{step}` has no folder here"))
+            .class(FaultClass::Usage)
+            .help(format!(
+                "use `devenv exec {step} -- …` to work with what is in it"
+            ))
+    })?;
+    Ok(folder.display().to_string())
 }
 
 fn postgres_field(
@@ -142,6 +185,7 @@ fn host_from(step: &StepId, viewpoint: &Viewpoint) -> String {
     match viewpoint {
         Viewpoint::Container => alias(step),
         Viewpoint::Host { host, .. } => (*host).to_owned(),
+        Viewpoint::Process { runtime, .. } => runtime.host().to_owned(),
     }
 }
 
@@ -153,7 +197,7 @@ fn port_from(
 ) -> Result<u16, Fault> {
     match viewpoint {
         Viewpoint::Container => Ok(container),
-        Viewpoint::Host { outputs, .. } => outputs
+        Viewpoint::Host { outputs, .. } | Viewpoint::Process { outputs, .. } => outputs
             .get(step)
             .and_then(|output| output.values.get(&format!("port.{name}"))?.parse().ok())
             .ok_or_else(|| {

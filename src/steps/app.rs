@@ -1,13 +1,17 @@
-//! `app.*`: the project's own program in a container.
+//! `app.*`: the project's own program, in a container or as it is.
 //!
 //! A host-built artifact is laid on its base image here, not in `build.*`: so compiling does not wait for the base.
 
-use super::{Cx, image_tag, service};
+use super::{
+    Cx, image_tag,
+    service::{self, MadeOf},
+};
 use crate::{
     config::{App, Build, StepId, StepKind},
     event::{Explain, Fault},
     image::Base,
     plan::{Acted, Decision, Verdict, image_step},
+    runtime::RuntimeKind,
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
@@ -17,8 +21,11 @@ pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
 
 pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Result<Acted, Fault> {
     let app = app(cx);
-    let image = image(cx, app).await?;
-    service::run(cx, &app.service, image, decision, slot).await
+    let made_of = match cx.steps.kind() {
+        RuntimeKind::Docker => MadeOf::Image(image(cx, app).await?),
+        RuntimeKind::Process => MadeOf::Program,
+    };
+    service::run(cx, &app.service, made_of, decision, slot).await
 }
 
 /// The id of the image to run.

@@ -1,11 +1,14 @@
 //! `build.*`: the build half of an app. A host build leaves an executable, a Dockerfile build an image.
 
+use std::{io, path::Path};
+
 use super::{Cx, blocking, image_tag, inputs::Known, task};
 use crate::{
     config::{App, Build, Dockerfile, HostBuild},
-    event::{Explain, Fault},
+    event::{Explain, Fault, FaultClass},
     image::{DockerfileBuild, context_files},
     plan::{Acted, Action, Output, Reason, Verdict},
+    sys::fs,
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
@@ -42,6 +45,8 @@ async fn host_inputs(cx: &Cx<'_>, build: &HostBuild) -> Result<Known, Fault> {
 async fn run_host(cx: &Cx<'_>, build: &HostBuild) -> Result<Acted, Fault> {
     let known = host_inputs(cx, build).await?;
     cx.begin()?;
+    let artifact = cx.steps.root.join(&build.artifact);
+    blocking(move || part_from_its_process(&artifact)).await?;
     task::run_command(cx, &build.run, &build.env).await?;
     let outputs = cx
         .output_digests(std::slice::from_ref(&build.artifact))
@@ -63,6 +68,29 @@ async fn run_host(cx: &Cx<'_>, build: &HostBuild) -> Result<Acted, Fault> {
         output,
         summary: format!("Built {}", build.artifact),
     })
+}
+
+/// Some builds write over what is there, which the kernel refuses while it runs: the path gets a file of its own, and the process keeps
+/// the old one.
+fn part_from_its_process(artifact: &Path) -> Result<(), ArtifactError> {
+    fs::part_from_process(artifact).map_err(|source| ArtifactError {
+        path: artifact.display().to_string(),
+        source,
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make room for the new `{path}` while the old one runs")]
+struct ArtifactError {
+    path: String,
+    #[source]
+    source: io::Error,
+}
+
+impl Explain for ArtifactError {
+    fn explain(&self) -> Fault {
+        Fault::from_error(self).class(FaultClass::Environment)
+    }
 }
 
 async fn image_inputs(cx: &Cx<'_>, build: &Dockerfile) -> Result<Known, Fault> {

@@ -14,7 +14,7 @@ use crate::{
     config::{Mount, Service, Template},
     event::{Explain, Fault},
     plan::{Action, Decision, Inputs, Output, Reason, Verdict},
-    runtime::{Instance, InstanceState, LOOK, Link, RuntimeError, Spec, SpecMount},
+    runtime::{Instance, InstanceState, LOOK, Link, RuntimeError, RuntimeKind, Spec, SpecMount},
     store::Since,
 };
 
@@ -27,10 +27,14 @@ pub(super) enum Found<'a> {
 }
 
 /// Compares what is there with what is wanted.
-pub(super) fn judge<'a>(instance: Option<&'a Instance>, known: &Known) -> Found<'a> {
+pub(super) fn judge<'a>(
+    instance: Option<&'a Instance>,
+    known: &Known,
+    kind: RuntimeKind,
+) -> Found<'a> {
     let Some(instance) = instance else {
         let mut reasons = vec![Reason::New {
-            what: "container".into(),
+            what: kind.unit().into(),
         }];
         reasons.extend(known.waiting.iter().cloned());
         return Found::Differs(Action::Start, reasons);
@@ -140,8 +144,11 @@ impl Cx<'_> {
 
     /// What to do with a service or app, and why.
     pub(super) async fn verdict(&self, known: &Known, service: &Service) -> Result<Verdict, Fault> {
+        if let Some(fault) = self.steps.cannot_run(self.id()) {
+            return Err(fault);
+        }
         let verdict = self.judge_service(known, service).await?;
-        if matches!(verdict, Verdict::Act(_)) {
+        if matches!(verdict, Verdict::Act(_)) && self.steps.kind() == RuntimeKind::Docker {
             self.check_mounts(service)?;
         }
         Ok(verdict)
@@ -174,7 +181,7 @@ impl Cx<'_> {
 
     async fn judge_service(&self, known: &Known, service: &Service) -> Result<Verdict, Fault> {
         let instance = self.instance().await?;
-        let found = judge(instance.as_ref(), known);
+        let found = judge(instance.as_ref(), known, self.steps.kind());
         let mut changed = match instance {
             Some(_) => self.changed_secrets(self.secrets_of(service)),
             None => Vec::new(),
@@ -226,6 +233,14 @@ pub(super) fn templates(service: &Service) -> impl Iterator<Item = &Template> {
         .values()
         .chain(service.entrypoint.iter().flatten())
         .chain(service.command.iter().flatten())
+        .chain(service.process.iter().flat_map(|program| &program.command))
+}
+
+/// Named volumes alone.
+pub(super) fn volumes(service: &Service) -> Vec<SpecMount> {
+    let mut volumes = mounts(&service.volumes, Path::new(""));
+    volumes.retain(|mount| matches!(mount, SpecMount::Volume { .. }));
+    volumes
 }
 
 fn mounts(volumes: &BTreeMap<String, Mount>, root: &Path) -> Vec<SpecMount> {

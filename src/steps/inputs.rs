@@ -1,7 +1,10 @@
 //! A step's whole inputs: what its definition says and what the steps it feeds on gave.
 
 use super::Cx;
-use crate::plan::{Digest, Inputs, Reason};
+use crate::{
+    plan::{Digest, Inputs, Reason},
+    runtime::RuntimeKind,
+};
 
 /// Inputs known so far, and a reason for each step it feeds on that has yet to run.
 pub(super) struct Known {
@@ -13,7 +16,14 @@ impl Cx<'_> {
     pub(super) fn known_inputs(&self) -> Known {
         let mut inputs = self.step.definition.clone();
         let mut waiting = Vec::new();
+        let keeps_running = self.step.kind.is_running_service();
+        if keeps_running {
+            inputs.0.retain(|field, _| self.steps.concerns(field));
+        }
         for feed in &self.step.feeds {
+            if keeps_running && self.steps.has_no_use_for(feed) {
+                continue;
+            }
             match self.outputs.get(feed) {
                 Some(output) => {
                     // The digest of an output tells people nothing.
@@ -21,6 +31,9 @@ impl Cx<'_> {
                 }
                 None => waiting.push(Reason::Upstream { step: feed.clone() }),
             }
+        }
+        if keeps_running && self.steps.kind() == RuntimeKind::Process {
+            self.addresses(&mut inputs);
         }
         Known { inputs, waiting }
     }

@@ -15,7 +15,7 @@ use crate::{
     config::{App, Build, Dockerfile, KeyPath, Mount, Service, StepId, StepKind, Template},
     event::{Explain, Fault, FaultClass},
     plan::{Outputs, secrets_used},
-    runtime::RuntimeError,
+    runtime::{RuntimeError, RuntimeKind},
     sys::{paths::plain, process::Spawn},
 };
 
@@ -30,12 +30,15 @@ struct Named<'a> {
 impl Steps {
     /// One failure for each thing that the step would miss or stumble over when it acts.
     pub async fn missing(&self, id: &StepId) -> Vec<Fault> {
+        if self.has_no_use_for(id) {
+            return Vec::new();
+        }
         let (mut faults, sources) = match id.kind {
             StepKind::Build => self.of_build(id),
             StepKind::Image => self.of_image(id),
             StepKind::App => self.of_app(id),
             StepKind::Service => match self.config.service.get(&id.name) {
-                Some(service) => (self.secrets(templates(service)), mounts(id, service)),
+                Some(service) => (self.secrets(templates(service)), self.mounts(id, service)),
                 None => Default::default(),
             },
             StepKind::Postgres => match self.config.postgres.get(&id.name) {
@@ -53,6 +56,7 @@ impl Steps {
             }
             StepKind::Toolchain | StepKind::Proto => Default::default(),
         };
+        faults.extend(self.cannot_run(id));
         for source in sources {
             if !self.root.join(source.path).exists() && !self.may_appear(id, source.path).await {
                 faults.push(self.absent(id, &source));
@@ -127,8 +131,10 @@ impl Steps {
         let Some(App { build, service }) = self.config.app.get(&id.name) else {
             return Default::default();
         };
-        let mut sources = mounts(id, service);
-        if let Build::Host(build) = build {
+        let mut sources = self.mounts(id, service);
+        if let Build::Host(build) = build
+            && self.kind() == RuntimeKind::Docker
+        {
             let at = id.key_path().join("build").join("files");
             let files = build.files.iter();
             sources.extend(files.map(|(to, path)| named(path, at.join(to))));
@@ -141,6 +147,14 @@ impl Steps {
         names
             .filter_map(|name| secrets::absent(&name, &self.config, &self.root))
             .collect()
+    }
+
+    /// Processes see the project as it is.
+    fn mounts<'a>(&self, id: &StepId, service: &'a Service) -> Vec<Named<'a>> {
+        match self.kind() {
+            RuntimeKind::Docker => mounts(id, service),
+            RuntimeKind::Process => Vec::new(),
+        }
     }
 
     fn absent(&self, id: &StepId, named: &Named<'_>) -> Fault {

@@ -13,6 +13,7 @@ mod migrate;
 mod missing;
 mod ports;
 mod postgres;
+mod process;
 mod proto;
 mod readiness;
 mod record;
@@ -36,13 +37,14 @@ use crate::{
     event::{Events, Explain, Fault, FaultClass, StepEvents},
     image::Images,
     lockfile::Lock,
-    plan::{Acted, Action, Decision, FileCache, Outputs, Plan, Reason, Step, Verdict},
+    plan::{Acted, Action, Decision, FileCache, Output, Outputs, Plan, Reason, Step, Verdict},
     proto::Writers,
     runtime::{AnyRuntime, Identity, Instance, InstanceState, Listing, Runtime},
     store::Store,
     toolchain::Toolchain,
 };
 
+pub use address::POSTGRES_PORT;
 pub use container::ports;
 pub use image::built_here;
 pub use mask::too_short_secrets;
@@ -79,7 +81,8 @@ pub struct Steps {
 #[derive(Clone)]
 pub struct Engine {
     pub runtime: AnyRuntime,
-    pub images: Images,
+    /// `None` where nothing runs from images.
+    pub images: Option<Images>,
 }
 
 /// The tag of the image built for an app: per worktree, so that copies of a project do not take each other's image away.
@@ -130,6 +133,9 @@ impl Steps {
     }
 
     async fn decide_kind(&self, cx: &Cx<'_>) -> Result<Verdict, Fault> {
+        if self.has_no_use_for(cx.id()) {
+            return Ok(Verdict::Keep(Output::default()));
+        }
         match cx.step.kind {
             StepKind::Toolchain => toolchain::decide(cx).await,
             StepKind::Proto => proto::decide(cx).await,
@@ -153,7 +159,10 @@ impl Steps {
         slot: impl Send,
     ) -> Result<Acted, Fault> {
         let cx = self.cx(id, outputs, cancel);
-        let done = self.act_kind(&cx, decision, slot).await;
+        let mut done = self.act_kind(&cx, decision, slot).await;
+        if done.is_err() && cx.lost_its_port().await {
+            done = self.act_kind(&cx, decision, ()).await;
+        }
         let replaced = !decision
             .reasons
             .iter()
@@ -198,7 +207,10 @@ impl Steps {
         let engine = self.engine.as_ref().map_err(Fault::clone)?;
         let answers = engine.runtime.answers().await;
         answers.map_err(|error| error.explain())?;
-        Ok(&engine.images)
+        engine
+            .images
+            .as_ref()
+            .ok_or_else(|| Fault::new("plain processes have no images").class(FaultClass::Bug))
     }
 
     /// What the runtime knows of this worktree.

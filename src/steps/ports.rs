@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Cx,
+    Cx, Steps,
     address::{POSTGRES_PORT, POSTGRES_PORT_NAME},
 };
 use crate::{
@@ -65,6 +65,20 @@ fn claims(published: &[(StepId, String, Port)], remembered: &Ports) -> BTreeMap<
 /// The wanted port is part of the key: when the file wants another one, the old choice is forgotten.
 fn port_key(step: &StepId, name: &str, port: Port) -> String {
     format!("{step}/{name}/{}", port.host)
+}
+
+impl Steps {
+    /// Port name → the host port that a step had when it last ran.
+    pub(super) fn remembered_ports(&self, step: &StepId) -> BTreeMap<String, u16> {
+        let remembered = self.store.ports();
+        let published = published(&self.config).into_iter();
+        let own = published.filter(|(id, _, _)| id == step);
+        own.filter_map(|(id, name, port)| {
+            let host = remembered.get(&port_key(&id, &name, port))?;
+            Some((name, *host))
+        })
+        .collect()
+    }
 }
 
 impl Cx<'_> {

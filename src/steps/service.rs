@@ -1,4 +1,4 @@
-//! `service.*`: any container.
+//! `service.*`: any container, or any program.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::{
     config::Service,
     event::{Explain, Fault, FaultClass},
     plan::{Acted, Action, Decision, Output, Reason, Verdict, image_step},
-    runtime::{Runtime, Spec, Started},
+    runtime::{Runtime, RuntimeKind, Spec, Started},
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
@@ -17,23 +17,43 @@ pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
 
 pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Result<Acted, Fault> {
     let service = service(cx);
-    let image = image_step(cx.config(), &service.image);
-    let image = cx.output_of(&image).digest.clone();
-    run(cx, service, image, decision, slot).await
+    let made_of = match (cx.steps.kind(), &service.image) {
+        (RuntimeKind::Process, _) => MadeOf::Program,
+        (RuntimeKind::Docker, Some(image)) => {
+            let image = image_step(cx.config(), image);
+            MadeOf::Image(cx.output_of(&image).digest.clone())
+        }
+        (RuntimeKind::Docker, None) => {
+            let fault = cx.steps.cannot_run(cx.id());
+            return Err(fault.expect("a container needs an image"));
+        }
+    };
+    run(cx, service, made_of, decision, slot).await
 }
 
-/// Starts a service or app from an image and waits until it is ready.
+/// What a service or app is started from.
+pub(super) enum MadeOf {
+    /// An image on the engine, by its id.
+    Image(String),
+    /// What the file says of its program.
+    Program,
+}
+
+/// Starts a service or app and waits until it is ready.
 pub(super) async fn run(
     cx: &Cx<'_>,
     service: &Service,
-    image: String,
+    made_of: MadeOf,
     decision: &Decision,
     slot: impl Send,
 ) -> Result<Acted, Fault> {
     let inputs = cx.known_inputs().inputs;
     // Looked at first: should one change just now, the next run sees that.
     let secrets = cx.observed_secrets(cx.secrets_of(service));
-    let spec = cx.service_spec(service, image, inputs.clone()).await?;
+    let spec = match made_of {
+        MadeOf::Image(image) => cx.service_spec(service, image, inputs.clone()).await?,
+        MadeOf::Program => cx.program_spec(service, inputs.clone()).await?,
+    };
     cx.begin()?;
     let started = start(cx, &spec, decision).await?;
     cx.settle_ports(&service.ports, &started)?;

@@ -1,6 +1,6 @@
 //! `toolchain.*`: a tool is there in the wanted version, or gets installed.
 
-use super::Cx;
+use super::{Cx, postgres};
 use crate::{
     event::{Explain, Fault},
     plan::{Acted, Action, Output, Reason, Verdict},
@@ -8,6 +8,9 @@ use crate::{
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
+    if let Some(package) = postgres::package_not_needed(cx).await {
+        return Ok(Verdict::Keep(output(package)));
+    }
     let status = cx
         .steps
         .toolchain

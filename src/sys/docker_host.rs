@@ -193,6 +193,11 @@ impl Endpoint {
         })
     }
 
+    /// Somebody chose it: it is not just the first socket that was found.
+    pub fn is_named(&self) -> bool {
+        self.tried.is_empty()
+    }
+
     fn named(host: &str, origin: &str, around: &Surroundings) -> Result<Self, EndpointError> {
         let unsupported = |help: &str| EndpointError::Unsupported {
             origin: origin.to_owned(),

@@ -37,6 +37,26 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Lets a program that runs be written over: its path gets a copy, and who runs it keeps the old file. Does nothing when none does.
+pub fn part_from_process(program: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).open(program) {
+        Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
+        _ => return Ok(()),
+    }
+    let (dir, meta) = (
+        program.parent().unwrap_or(Path::new(".")),
+        program.metadata()?,
+    );
+    let mut temp = tempfile::Builder::new()
+        .prefix(".devenv-")
+        .permissions(meta.permissions())
+        .tempfile_in(dir)?;
+    io::copy(&mut File::open(program)?, &mut temp)?;
+    temp.as_file().set_modified(meta.modified()?)?;
+    temp.persist(program).map_err(|error| error.error)?;
+    Ok(())
+}
+
 /// The outcome of a removal: what was not there is removed as well.
 pub fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
     match removed {

@@ -75,6 +75,7 @@ fn shows_defaults_and_keeps_secrets() {
     expect![[r#"
         [project]
         name = "hello"
+        runtime = "auto"
         ports = "20000-29999"
 
         [postgres.db]

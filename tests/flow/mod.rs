@@ -1,6 +1,7 @@
 //! `devenv up` and what follows it, end to end: the real binary, the real engine, a real Postgres.
 
 mod app;
+mod both;
 mod commands;
 mod database;
 mod dockerfile;
@@ -16,6 +17,8 @@ mod outside;
 mod plan;
 mod ports;
 mod postgres;
+mod process_faults;
+mod processes;
 mod readiness;
 mod restarts;
 mod secrets;

@@ -4,6 +4,7 @@ pub mod engine;
 mod home;
 pub mod http;
 pub mod image;
+mod nobody;
 mod registry;
 mod running;
 mod server;
@@ -13,6 +14,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Arc,
 };
 
 pub use home::Home;
@@ -46,8 +48,10 @@ pub fn wait_until(mut is_so: impl FnMut() -> bool) {
 /// A throw-away project.
 pub struct Project {
     /// Removed with it.
-    _dir: tempfile::TempDir,
+    _dir: Arc<tempfile::TempDir>,
     root: PathBuf,
+    /// As `DEVENV_RUNTIME` says, if it is set.
+    runtime: Option<&'static str>,
 }
 
 /// What a command printed and how it ended.
@@ -73,7 +77,20 @@ impl Project {
     fn at(dir: tempfile::TempDir, folder: &str) -> Self {
         // Without a trailing slash, also when there is no folder.
         let root = dir.path().join(folder).components().collect();
-        Self { _dir: dir, root }
+        Self {
+            _dir: Arc::new(dir),
+            root,
+            runtime: None,
+        }
+    }
+
+    /// The same project, for this runtime.
+    pub fn on(&self, runtime: &'static str) -> Self {
+        Self {
+            _dir: self._dir.clone(),
+            root: self.root.clone(),
+            runtime: Some(runtime),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -102,6 +119,8 @@ impl Project {
             .args(args)
             .current_dir(self.path())
             .env_remove("DEVENV_OUTPUT")
+            .env_remove("DEVENV_RUNTIME")
+            .envs(self.runtime.map(|runtime| ("DEVENV_RUNTIME", runtime)))
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
         command
@@ -140,6 +159,9 @@ impl Ran {
 
 impl Drop for Project {
     fn drop(&mut self) {
+        if Arc::strong_count(&self._dir) > 1 {
+            return;
+        }
         // Best effort: a project that never started anything has nothing to remove.
         let _ = self.command(&["down", "--volumes", "--images"]).output();
     }

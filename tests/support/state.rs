@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::Project;
@@ -33,6 +34,25 @@ impl Project {
     /// Id of its container.
     pub fn instance(&self, step: &str) -> String {
         self.row(step)["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The plain process that a step runs as.
+    pub fn pid(&self, step: &str) -> Pid {
+        let record = format!(".devenv/run/instances/{step}.json");
+        let record: Value = serde_json::from_str(&self.read(&record)).expect("JSON");
+        let pid = record["phase"]["leader"]["pid"].as_i64().expect("a pid");
+        Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid")
+    }
+
+    pub fn kill(&self, step: &str) {
+        kill_process(self.pid(step), Signal::KILL).expect("killed");
+    }
+
+    pub fn kill_supervisor(&self) {
+        let lock = self.read(".devenv/run/supervisor.lock");
+        let pid = lock.trim().trim_start_matches("pid ").parse();
+        let pid = Pid::from_raw(pid.expect("a pid")).expect("a pid");
+        kill_process(pid, Signal::KILL).expect("killed");
     }
 
     /// The one value a query gives.

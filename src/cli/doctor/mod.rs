@@ -6,7 +6,7 @@ mod ports;
 
 use std::{path::Path, process::ExitCode};
 
-use super::{context::Context, exit, notices};
+use super::{context::Context, exit, notices, runtime};
 use crate::{
     config::{Config, ToolSource},
     event::{Explain, Fault, FaultClass},
@@ -80,8 +80,12 @@ async fn engine(cx: &Context, root: &Path) -> Vec<Finding> {
         project: String::new(),
         root: root.display().to_string(),
     });
-    let info = match cx.engine_of(identity).map(|engine| engine.runtime) {
-        Ok(AnyRuntime::Process(_)) => return vec![Finding::ok("engine", "plain processes".into())],
+    let kind = cx.kind();
+    let info = match runtime::of_kind(kind, identity).map(|engine| engine.runtime) {
+        Ok(AnyRuntime::Process(_)) => {
+            let choice = cx.choice().map(|choice| choice.to_string());
+            return vec![Finding::ok("runtime", choice.unwrap_or_default())];
+        }
         Ok(AnyRuntime::Docker(docker)) => docker.info().await.map_err(|error| error.explain()),
         Err(fault) => Err(fault),
     };

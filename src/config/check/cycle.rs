@@ -22,6 +22,10 @@ pub(in crate::config) fn cycles(
     let mut edges = Edges::new();
     for reference in references {
         if let (Some(from), Some(to)) = (owner(&reference.at), target(&reference.target)) {
+            // Where it listens itself is known before it runs.
+            if from == *to && matches!(reference.target, Target::Field { .. }) {
+                continue;
+            }
             edge(&mut edges, from, to.clone(), reference.span.clone());
         }
     }
@@ -74,19 +78,19 @@ fn images(report: &Report<'_>, config: &Config, edges: &mut Edges) {
     let used = (config
         .postgres
         .iter()
-        .map(|(name, table)| (StepKind::Postgres, name, &table.image)))
+        .map(|(name, table)| (StepKind::Postgres, name, Some(&table.image))))
     .chain(
         config
             .service
             .iter()
-            .map(|(name, table)| (StepKind::Service, name, &table.image)),
+            .map(|(name, table)| (StepKind::Service, name, table.image.as_ref())),
     );
     for (kind, name, reference) in used {
         let id = StepId::new(kind, name);
         let image = config
             .image
             .iter()
-            .find(|(_, image)| image.reference == *reference);
+            .find(|(_, image)| reference.is_some_and(|reference| *reference == image.reference));
         let place = report.source.value(&id.key_path().join("image"));
         if let (Some((image, _)), Some(place)) = (image, place) {
             edge(edges, id, StepId::new(StepKind::Image, image), place.span);

@@ -5,6 +5,7 @@
 use super::Report;
 use crate::config::{
     ErrorSite, KeyPath, ParseStepIdError, StepId, StepKind,
+    decode::{Rule, VolumeName},
     interpolate::{Reference, Target},
     source::Source,
     suggest,
@@ -149,9 +150,12 @@ fn fields(source: &Source, id: &StepId) -> Vec<String> {
                 fields.push("url".into());
             }
             if ports.len() == 1 {
-                fields.push("port".into());
+                fields.extend(["port".into(), "listen".into()]);
             }
-            fields.extend(ports.iter().map(|port| format!("port.{port}")));
+            for port in ports {
+                fields.extend([format!("port.{port}"), format!("listen.{port}")]);
+            }
+            fields.extend(volumes(source, id).map(|name| format!("volume.{name}")));
             fields
         }
         StepKind::Toolchain
@@ -161,6 +165,17 @@ fn fields(source: &Source, id: &StepId) -> Vec<String> {
         | StepKind::Migrate
         | StepKind::Task => Vec::new(),
     }
+}
+
+/// Names of a step's volumes: the values that are no paths.
+fn volumes<'s>(source: &'s Source, id: &StepId) -> impl Iterator<Item = &'s str> {
+    let at = id.key_path().join("volumes");
+    source.keys_of(&at).filter_map(move |target| {
+        let place = source.value(&at.join(target))?;
+        let text = source.text.get(place.span)?;
+        let name = text.trim_matches(['"', '\'']);
+        VolumeName::check(name).is_ok().then_some(name)
+    })
 }
 
 fn secret(report: &mut Report<'_>, reference: &Reference, name: &str) {

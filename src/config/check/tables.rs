@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use super::{Report, toolchain};
 use crate::{
-    config::{Config, FILE, KeyPath, Plugin, Port, Probe, Proto, Ready, StepId, StepKind, suggest},
+    config::{
+        Config, FILE, KeyPath, Plugin, Port, Probe, Proto, Ready, Service, StepId, StepKind,
+        suggest,
+    },
     sys::paths::plain,
 };
 
 pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
     for (name, service) in &mut config.service {
         let at = KeyPath::of(["service", name]);
+        runnable(report, &at, service);
         ready_port(report, &at, &mut service.ready, &service.ports);
         unique_ports(report, &at, &service.ports);
     }
@@ -22,10 +26,78 @@ pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
     for (name, tool) in &config.toolchain {
         toolchain::check(report, &KeyPath::of(["toolchain", name]), tool);
     }
+    programs(report, config);
     network_names(report, config);
     images(report, config);
     protos(report, config);
     histories(report, config);
+}
+
+/// A service is a container, a process, or can be either; what is said of its container needs an image.
+fn runnable(report: &mut Report<'_>, at: &KeyPath, service: &Service) {
+    if service.image.is_some() {
+        return;
+    }
+    if service.process.is_none() {
+        report
+            .at_key(at, format!("`[{at}]` has neither `image` nor `process`"))
+            .label("one of them is required")
+            .help("`image = \"…\"` for a container, `process = { command = [\"…\"] }` for a program of this machine, or both");
+        return;
+    }
+    let of_containers = [
+        ("entrypoint", service.entrypoint.is_some()),
+        ("command", service.command.is_some()),
+        ("user", service.user.is_some()),
+        ("workdir", service.workdir.is_some()),
+    ];
+    for (key, _) in of_containers.iter().filter(|(_, is_there)| *is_there) {
+        report
+            .at_key(
+                &at.join(*key),
+                format!("`{key}` of `[{at}]` is for a container, and there is no `image`"),
+            )
+            .label("remove it, or add `image`");
+    }
+}
+
+/// Programs have a command, and tools that the file has.
+fn programs(report: &mut Report<'_>, config: &Config) {
+    let apps = config
+        .app
+        .iter()
+        .map(|(name, app)| ("app", name, &app.service));
+    let services = config.service.iter();
+    let services = services.map(|(name, service)| ("service", name, service));
+    for (kind, name, service) in services.chain(apps) {
+        let Some(program) = &service.process else {
+            continue;
+        };
+        let at = KeyPath::of([kind, name, "process"]);
+        if program.command.is_empty() {
+            report
+                .at_value(&at.join("command"), format!("`{at}.command` is empty"))
+                .label("expected the program and its arguments");
+        }
+        tool(report, &at, program.tool.as_deref(), config);
+    }
+    for (name, postgres) in &config.postgres {
+        let at = KeyPath::of(["postgres", name]);
+        tool(report, &at, postgres.tool.as_deref(), config);
+    }
+}
+
+fn tool(report: &mut Report<'_>, at: &KeyPath, tool: Option<&str>, config: &Config) {
+    let Some(tool) = tool.filter(|tool| !config.toolchain.contains_key(*tool)) else {
+        return;
+    };
+    let tools = config.toolchain.keys().map(String::as_str);
+    let near = suggest::nearest(tool, tools);
+    let error = report.at_value(&at.join("tool"), format!("there is no `toolchain.{tool}`"));
+    match near {
+        Some(near) => error.label(format!("did you mean `{near}`?")),
+        None => error.help(format!("add a table `[toolchain.{tool}]`, or leave `tool` out: the program is then found on PATH")),
+    };
 }
 
 /// The probe's port exists; an HTTP probe without one takes `http`, or the only one.

@@ -39,8 +39,6 @@ pub(in crate::config) fn description(doc: &[&str]) -> String {
 /// A key that cannot be written in this table.
 struct Fixed {
     name: &'static str,
-    /// What it reads as.
-    value: &'static str,
     /// What to say to someone who writes it.
     help: &'static str,
 }
@@ -82,9 +80,9 @@ impl<'t, 'c, 'a> Fields<'t, 'c, 'a> {
         self.alias = Some((name, written));
     }
 
-    /// The key cannot be written here: it reads as `value`, and `help` says why.
-    pub fn fix(&mut self, name: &'static str, value: &'static str, help: &'static str) {
-        self.fixed = Some(Fixed { name, value, help });
+    /// The key cannot be written here: it reads as absent, and `help` says why.
+    pub fn fix(&mut self, name: &'static str, help: &'static str) {
+        self.fixed = Some(Fixed { name, help });
     }
 
     pub fn table_name(&self) -> String {
@@ -100,8 +98,12 @@ impl<'t, 'c, 'a> Fields<'t, 'c, 'a> {
         key: &Key,
         fallback: Option<S::Value>,
     ) -> Option<S::Value> {
-        if let Some(fixed) = self.fixed.as_ref().filter(|fixed| fixed.name == key.name) {
-            return default::<S>(fixed.value);
+        if self
+            .fixed
+            .as_ref()
+            .is_some_and(|fixed| fixed.name == key.name)
+        {
+            return S::absent();
         }
         let name = match self.alias {
             Some((name, written)) if name == key.name => written,

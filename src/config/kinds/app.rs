@@ -5,14 +5,14 @@ use super::{Build, Service};
 use crate::config::decode::{Cx, Fields, Key, Node, Record, Shape, record, schema::Object};
 
 record! {
-    /// `[app.X]`: the project's own program, built and run in a container.
+    /// `[app.X]`: the project's own program, built, and run in a container or as it is.
     ///
     /// All keys of a service but `image` apply; the image is what `build` yields.
     #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
     pub struct App {
         /// How its image is built.
         pub build: Build,
-        /// What runs, with `image` empty until the build gives a tag.
+        /// What runs; its image is what the build gives.
         pub service: Service as ServiceKeys,
     }
 }
@@ -38,11 +38,10 @@ impl Shape for ServiceKeys {
     fn read(fields: &mut Fields<'_, '_, '_>, _: &Key, _: Option<Service>) -> Option<Service> {
         fields.fix(
             "image",
-            "\"build\"",
             "an app's image is what its `build` gives; to run an image as it is, use `[service.X]`",
         );
         Service::read_keys(fields).map(|service| Service {
-            image: String::new(),
+            image: None,
             ..service
         })
     }

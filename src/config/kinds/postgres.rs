@@ -18,6 +18,8 @@ record! {
         pub version: String as Text<MajorVersion>,
         /// Image reference; "postgres:<version>" when absent.
         pub image: String as Text<ImageRef> => |version| format!("postgres:{version}"),
+        /// The `[toolchain.X]` that brings its programs where it runs as a process; found on PATH or in the usual places when absent.
+        pub tool: Option<String> as Option<Text<NotEmpty>>,
         /// Database to create; the table's name when absent.
         pub database: String as Text<NotEmpty> => |name| name,
         /// Role the app logs in as; the database's name when absent.

@@ -1,7 +1,7 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use crate::config::decode::{Cx, Node, Shape, TableName, Text, record};
+use crate::config::decode::{Cx, Node, Shape, TableName, Text, record, words};
 
 record! {
     /// `[project]`: what belongs to the project as a whole.
@@ -9,8 +9,24 @@ record! {
     pub struct Project {
         /// Name of the project: lower-case letters, digits, dashes and underscores.
         pub name: String as Text<TableName>,
+        /// What keeps services running: a container engine, or plain processes of this machine.
+        pub runtime: RuntimeChoice = "auto",
         /// Host ports to fall back to when a wanted one is taken, such as "20000-29999".
         pub ports: PortRange = "20000-29999",
+    }
+}
+
+words! {
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum RuntimeChoice {
+        /// The container engine when one answers, else processes.
+        #[default]
+        Auto = "auto",
+        /// Containers of an engine.
+        Docker = "docker",
+        /// Processes of this machine.
+        Process = "process",
     }
 }
 

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mount, Port, Ready};
+use super::{Mount, Port, Program, Ready};
 use crate::config::{
     StepId, Template,
     decode::{AbsolutePath, EnvName, ImageRef, Keyed, Named, Paths, Text, record, words},
@@ -10,24 +10,26 @@ use crate::config::{
 };
 
 record! {
-    /// `[service.X]`: any container.
+    /// `[service.X]`: any container, or any program.
     #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
     pub struct Service {
-        /// Image reference.
-        pub image: String as Text<ImageRef>,
-        /// Replaces the image's entrypoint.
+        /// Image reference. `image`, `process` or both.
+        pub image: Option<String> as Option<Text<ImageRef>>,
+        /// The program that runs where services are plain processes.
+        pub process: Option<Program>,
+        /// Containers: replaces the image's entrypoint.
         pub entrypoint: Option<Vec<Template>>,
-        /// Replaces the image's command.
+        /// Replaces the image's command; of an app also the arguments of its artifact.
         pub command: Option<Vec<Template>>,
         /// Environment variables.
         pub env: BTreeMap<String, Template> as Keyed<EnvName, Template>,
         /// Published ports, by name.
         pub ports: BTreeMap<String, Port> as Named<Port>,
-        /// Volumes: path in the container → mount.
+        /// Containers: path in the container → mount. A process finds the folder of a volume by `${….volume.NAME}`.
         pub volumes: BTreeMap<String, Mount> as Paths<Mount>,
-        /// User it runs as; the image's when absent.
+        /// Containers: user it runs as; the image's when absent.
         pub user: Option<String>,
-        /// Working directory; the image's when absent.
+        /// Containers: working directory; the image's when absent.
         pub workdir: Option<String> as Option<Text<AbsolutePath>>,
         /// Whether it comes back by itself when it exits.
         pub restart: Restart = "unless-stopped",
@@ -40,6 +42,15 @@ record! {
         pub ready: Option<Ready>,
         /// Steps that must have finished first.
         pub needs: Vec<StepId>,
+    }
+}
+
+impl Service {
+    /// Where a volume of this name is in the container.
+    pub fn folder(&self, volume: &str) -> Option<&str> {
+        let is_it = |mount: &Mount| matches!(mount, Mount::Volume(name) if name == volume);
+        let found = self.volumes.iter().find(|(_, mount)| is_it(mount));
+        found.map(|(target, _)| target.as_str())
     }
 }
 

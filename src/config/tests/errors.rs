@@ -64,7 +64,7 @@ ${service.a.port} ${secret.x''', C = "${x} ${a.b.c} ${postgres.db} ${env.1} ${en
             6:47 `${service.c.host}`: `service.c` is not in the file
                 label: did you mean `${service.a.host}`?
             7:1 `${service.a.port}`: `service.a` has no field `port`
-                help: its fields are `host`, `port.x` and `port.y`
+                help: its fields are `host`, `port.x`, `listen.x`, `port.y` and `listen.y`
             7:19 `${secret.x`: `${` has no closing `}`
             7:39 `${x}`: `${x}` is not a reference
                 help: for the environment variable write `${env.x}`, for the text itself `$${x}`

@@ -198,7 +198,7 @@ fn environment_variables_are_replaced() {
         "#,
     );
     let service = &config.service["a"];
-    assert_eq!(service.image, "redis:7");
+    assert_eq!(service.image.as_deref(), Some("redis:7"));
     assert_eq!(service.user.as_deref(), Some("value"));
     let shown: Vec<_> = service.env.values().map(Template::to_string).collect();
     assert_eq!(
