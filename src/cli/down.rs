@@ -51,47 +51,114 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             None => return Err(fault),
         },
     };
-    let Engine { runtime, images } = runtime::of_kind(cx.kind(), identity.clone())?;
     let _lock = run_lock::acquire(cx, "down", None).await?;
-    let explain = |error: RuntimeError| error.explain();
-    let listing = runtime.list().await.map_err(explain)?;
-    let steps = listing
-        .instances
-        .iter()
-        .map(|instance| instance.step.clone());
-    let mut removed = Removed {
-        steps: steps.collect(),
-        ..Removed::default()
-    };
-    stop(&runtime, &removed.steps, &needs).await?;
-    // What others are attached to stays; all else goes before that is told.
-    let in_use = match runtime.clean().await {
-        Err(error @ RuntimeError::Attached { .. }) => Some(error.explain()),
-        cleaned => cleaned.map(|()| None).map_err(explain)?,
-    };
-    if args.volumes {
-        removed.volumes = runtime.volumes().await.map_err(explain)?;
-        for volume in &removed.volumes {
-            runtime.remove_volume(volume).await.map_err(explain)?;
-        }
-    }
-    if let Some(images) = images.filter(|_| args.images) {
-        removed.images = remove_images(cx, &images, &identity).await?;
-    }
-    let kept = runtime.volumes().await.map_err(explain)?;
-    if kept.is_empty() && args.images {
+    let (sides, unknown) = take_both_down(cx, &args, &needs, &identity).await;
+    let is_known = unknown.is_none();
+    if is_known && sides.iter().all(|side| side.kept.is_empty()) && args.images {
         forget_identity(cx)?;
     }
-    for name in &listing.former {
+    for name in sides.iter().flat_map(|side| &side.former) {
         anstream::eprintln!("{}", orphans::former(name));
     }
-    let text = || text(runtime.kind(), &removed, &kept);
-    if let Some(fault) = in_use {
-        cx.answer_of_failure(&removed, text);
+    let mut removed = Removed::default();
+    for side in &sides {
+        removed.steps.extend(side.removed.steps.clone());
+        removed.volumes.extend(side.removed.volumes.clone());
+        removed.images.extend(side.removed.images.clone());
+    }
+    let in_use = sides.iter().filter_map(|side| side.in_use.clone());
+    let faults = unknown.into_iter().chain(in_use).collect();
+    let text = || match is_known {
+        true => text(&sides),
+        // Nobody can say that nothing was running.
+        false => sides.iter().map(side_text).collect(),
+    };
+    if let Some(fault) = Fault::all(faults) {
+        if is_known || !sides.is_empty() {
+            cx.answer_of_failure(&removed, text);
+        }
         return Err(fault);
     }
     cx.answer(&removed, text);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What became of either side, and why nothing is known of the one in use.
+async fn take_both_down(
+    cx: &Context,
+    args: &Args,
+    needs: &Graph,
+    identity: &Identity,
+) -> (Vec<Side>, Option<Fault>) {
+    let mut sides = Vec::new();
+    let mut unknown = None;
+    let used = async {
+        let engine = runtime::of_kind(cx.kind(), identity.clone())?;
+        Side::take_down(cx, engine, args, needs, identity).await
+    };
+    match used.await {
+        Ok(side) => sides.push(side),
+        Err(fault) => unknown = Some(fault),
+    }
+    // It may have been brought up by the other runtime, too.
+    if let Some(engine) = runtime::other(cx.kind(), identity.clone()) {
+        match Side::take_down(cx, engine, args, needs, identity).await {
+            Ok(side) => sides.push(side),
+            Err(fault) => cx.show(&fault),
+        }
+    }
+    (sides, unknown)
+}
+
+/// What became of what one runtime had.
+struct Side {
+    kind: RuntimeKind,
+    removed: Removed,
+    kept: Vec<String>,
+    /// What could not go, as others use it.
+    in_use: Option<Fault>,
+    former: BTreeSet<String>,
+}
+
+impl Side {
+    async fn take_down(
+        cx: &Context,
+        engine: Engine,
+        args: &Args,
+        needs: &Graph,
+        identity: &Identity,
+    ) -> Result<Self, Fault> {
+        let Engine { runtime, images } = engine;
+        let explain = |error: RuntimeError| error.explain();
+        let listing = runtime.list().await.map_err(explain)?;
+        let steps = listing.instances.iter();
+        let mut removed = Removed {
+            steps: steps.map(|instance| instance.step.clone()).collect(),
+            ..Removed::default()
+        };
+        stop(&runtime, &removed.steps, needs).await?;
+        // What others are attached to stays; all else goes before that is told.
+        let in_use = match runtime.clean().await {
+            Err(error @ RuntimeError::Attached { .. }) => Some(error.explain()),
+            cleaned => cleaned.map(|()| None).map_err(explain)?,
+        };
+        if args.volumes {
+            removed.volumes = runtime.volumes().await.map_err(explain)?;
+            for volume in &removed.volumes {
+                runtime.remove_volume(volume).await.map_err(explain)?;
+            }
+        }
+        if let Some(images) = images.filter(|_| args.images) {
+            removed.images = remove_images(cx, &images, identity).await?;
+        }
+        Ok(Self {
+            kind: runtime.kind(),
+            kept: runtime.volumes().await.map_err(explain)?,
+            removed,
+            in_use,
+            former: listing.former,
+        })
+    }
 }
 
 /// Those of the worktree's own tags, and those it built for references of the file: these may be shared, and the next `up` of who
@@ -151,20 +218,30 @@ pub async fn stop(runtime: &AnyRuntime, steps: &[StepId], graph: &Graph) -> Resu
     join_all(stops.into_values()).await.into_iter().collect()
 }
 
-fn text(kind: RuntimeKind, removed: &Removed, kept: &[String]) -> String {
-    if removed.steps.is_empty() && removed.volumes.is_empty() && removed.images.is_empty() {
-        return "Nothing was running\n".into();
+fn text(sides: &[Side]) -> String {
+    let text: String = sides.iter().map(side_text).collect();
+    match text.is_empty() {
+        true => "Nothing was running\n".into(),
+        false => text,
     }
+}
+
+fn side_text(side: &Side) -> String {
+    let Removed {
+        steps,
+        volumes,
+        images,
+    } = &side.removed;
     let mut text = String::new();
-    if !removed.steps.is_empty() {
-        let names: Vec<_> = removed.steps.iter().map(StepId::to_string).collect();
+    if !steps.is_empty() {
+        let names: Vec<_> = steps.iter().map(StepId::to_string).collect();
         text += &format!(
             "Stopped {}: {}\n",
-            count(names.len(), kind.unit()),
+            count(names.len(), side.kind.unit()),
             names.join(", ")
         );
     }
-    for (what, names) in [("volume", &removed.volumes), ("image", &removed.images)] {
+    for (what, names) in [("volume", volumes), ("image", images)] {
         if !names.is_empty() {
             text += &format!(
                 "Removed {}: {}\n",
@@ -173,12 +250,12 @@ fn text(kind: RuntimeKind, removed: &Removed, kept: &[String]) -> String {
             );
         }
     }
-    if !kept.is_empty() && !removed.steps.is_empty() {
-        let it = if kept.len() == 1 { "it" } else { "them" };
+    if !side.kept.is_empty() && !steps.is_empty() {
+        let it = if side.kept.len() == 1 { "it" } else { "them" };
         text += &format!(
             "Kept {}: {}; `devenv down --volumes` removes {it}\n",
-            count(kept.len(), "volume"),
-            kept.join(", ")
+            count(side.kept.len(), "volume"),
+            side.kept.join(", ")
         );
     }
     text

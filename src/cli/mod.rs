@@ -22,6 +22,7 @@ mod migrate;
 mod names;
 mod notices;
 mod orphans;
+mod other_side;
 mod plan;
 mod preview;
 mod proto;

@@ -78,7 +78,7 @@ pub async fn remove_generated(steps: &Steps) -> Result<(), Fault> {
 }
 
 /// A removal as the events of a step. Gives its failure, which was shown.
-async fn shown(
+pub async fn shown(
     steps: &Steps,
     step: &StepId,
     decision: Decision,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{context::Context, names, notices, orphans, preview::Preview, run_steps};
+use super::{context::Context, names, notices, orphans, other_side, preview::Preview, run_steps};
 use crate::{
     config::StepId,
     event::Fault,
@@ -55,6 +55,9 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let goals = run_steps::goals(&plan, &named)?;
     let steps = cx.steps(cx.silent_events())?;
     let mut rows = orphan_rows(&steps).await?;
+    if let Some(other) = other_side::find(cx, &steps).await {
+        rows.extend(other.rows());
+    }
     let preview = Preview::of(&steps, &goals).await;
     let kept = preview
         .rows

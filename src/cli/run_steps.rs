@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use super::{
     context::Context,
-    interrupt, names, notices, orphans, preview, run_lock,
+    interrupt, names, notices, orphans, other_side, preview, run_lock,
     session::{Logs, Session, exit_code, failure, timings},
 };
 use crate::{
@@ -108,6 +108,10 @@ impl<'a> Run<'a> {
         interrupt::ending(preview::missing(&steps, &goals)).await?;
         if self.orphans == Orphans::Remove {
             interrupt::ending(remove_orphans(&steps, &goals)).await?;
+            if let Some(other) = other_side::find(cx, &steps).await {
+                interrupt::ending(other.stop(&steps)).await?;
+                other.tell_data(&steps, &goals).await?;
+            }
         }
         let result = session
             .run(&steps.plan, &goals, steps.clone(), session.options())

@@ -166,3 +166,15 @@ pub fn of_kind(kind: RuntimeKind, identity: Identity) -> Result<Engine, Fault> {
         }
     }
 }
+
+/// The runtime that is not used, as far as it is there: something may run in it still, or have its data there.
+pub fn other(kind: RuntimeKind, identity: Identity) -> Option<Engine> {
+    let is_there = match kind.other() {
+        RuntimeKind::Docker => engine().is_ok(),
+        RuntimeKind::Process => process::has_something(identity.root.as_ref()),
+    };
+    match is_there {
+        true => of_kind(kind.other(), identity).ok(),
+        false => None,
+    }
+}

@@ -49,7 +49,7 @@ pub use container::ports;
 pub use image::built_here;
 pub use mask::too_short_secrets;
 pub use ports::published;
-pub use postgres::target as postgres_target;
+pub use postgres::{target as postgres_target, volume as postgres_volume};
 pub use proto::Made;
 
 /// Everything the steps of one run share. Nothing in it changes during the run.

@@ -238,6 +238,36 @@ fn a_killed_supervisor_takes_all_along_and_up_brings_it_back() {
 }
 
 #[test]
+fn another_runtime_takes_over_and_says_where_the_data_are() {
+    let both = Both::new("docker");
+    let project = &both.project;
+    project.ok(&["up"]);
+    project.sql("insert into users values ('ada')");
+    let plan = project.ok(&["plan", "--runtime", "process"]);
+    assert!(
+        plan.stdout
+            .contains("it is a container, and services are plain processes now"),
+        "{}",
+        plan.all()
+    );
+    let up = project.ok(&["up", "--runtime", "process"]);
+    for part in ["Removed its container", "db-data`"] {
+        assert!(up.stderr.contains(part), "{part} in {}", up.all());
+    }
+    let project = both.project.on("process");
+    assert_eq!(project.sql("select count(*) from users"), "0");
+    let again = project.ok(&["up"]);
+    assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
+    let down = project.ok(&["down", "--volumes"]);
+    assert_eq!(
+        down.stdout.matches("Removed 1 volume: db-data").count(),
+        2,
+        "{}",
+        down.all()
+    );
+}
+
+#[test]
 fn what_cannot_run_here_is_told_with_its_line_and_the_choices() {
     let project = Project::new(
         "[project]\nname = \"only\"\nruntime = \"process\"\n\n[service.cache]\nimage = \"redis:7\"\n\n\

@@ -1,6 +1,6 @@
 //! What a service can say of its process, and what the commands say of processes.
 
-use crate::support::{Project, http, wait_until};
+use crate::support::{Project, http, image, wait_until};
 
 /// A project on processes, with these tables.
 fn project(tables: &str) -> Project {
@@ -143,4 +143,46 @@ fn what_is_told_of_processes_calls_them_so() {
     ] {
         assert!(!ran.all().contains("container"), "{}", ran.all());
     }
+}
+
+#[test]
+fn down_names_both_sides_also_as_json_and_when_the_engine_is_away() {
+    let image = image::busybox();
+    let project = Project::new(&format!(
+        "[project]\nname = \"sides\"\n\n[service.web]\nimage = \"{}\"\ncommand = [\"sleep\", \"1000\"]\nprocess = {{ command = [\"sleep\", \"1000\"] }}\nstop_grace = \"0s\"\n",
+        image.reference
+    ));
+    project.ok(&["up", "--runtime", "docker"]);
+    let plan = project.ok(&["plan", "--runtime", "process", "--output", "json"]);
+    let rows = plan.json()["steps"].clone();
+    assert!(
+        rows.to_string()
+            .contains("it is a container, and services are plain processes now"),
+        "{rows}"
+    );
+    let up = project.ok(&["up", "--runtime", "process", "--output", "json"]);
+    assert!(up.stdout.contains("Removed its container"), "{}", up.all());
+    up.events();
+    // `auto` stays with what runs.
+    assert!(project.ok(&["up"]).stderr.contains("Nothing to do"));
+    let down = project.ok(&["down", "--runtime", "docker", "--output", "json"]);
+    assert_eq!(down.json()["steps"], serde_json::json!(["service.web"]));
+
+    project.ok(&["up", "--runtime", "process"]);
+    let mut away = project.command(&["down", "--runtime", "docker"]);
+    let away = away.env("DOCKER_HOST", "unix:///no/such/socket").output();
+    let away = crate::support::Ran::from(away.expect("devenv runs"), project.path());
+    assert_eq!(away.code, 3, "{}", away.all());
+    for part in [
+        "no container engine answers",
+        "`--runtime process` does without one",
+    ] {
+        assert!(away.stderr.contains(part), "{part} in {}", away.all());
+    }
+    assert!(
+        away.stdout.contains("Stopped 1 process: service.web"),
+        "{}",
+        away.all()
+    );
+    assert_eq!(project.on("process").state("service.web"), "absent");
 }
