@@ -74,6 +74,16 @@ impl Context {
         })
     }
 
+    /// The same request with this runtime.
+    pub fn with_runtime(&self, kind: RuntimeKind) -> Self {
+        let mut other = self.fresh();
+        other.runtime = Some(match kind {
+            RuntimeKind::Docker => Wanted::Docker,
+            RuntimeKind::Process => Wanted::Process,
+        });
+        other
+    }
+
     pub fn json(&self) -> bool {
         self.output == OutputFormat::Json
     }

@@ -2,9 +2,11 @@
 
 use std::pin::pin;
 
+use futures_util::StreamExt;
 use tokio::signal::ctrl_c;
 use tokio_util::sync::CancellationToken;
 
+use super::logs;
 use crate::event::{Fault, FaultClass};
 
 /// Ends the work where it waits: for what leaves nothing half done.
@@ -12,6 +14,15 @@ pub async fn ending<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T
     tokio::select! {
         result = work => result,
         _ = ctrl_c() => Err(Fault::new("interrupted").class(FaultClass::Interrupted)),
+    }
+}
+
+/// As [`ending`], at every signal that ends a run of steps: after one, none of them ends the process by itself.
+pub async fn ending_after_run<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let mut signals = pin!(logs::signals()?);
+    tokio::select! {
+        result = work => result,
+        _ = signals.next() => Err(Fault::new("interrupted").class(FaultClass::Interrupted)),
     }
 }
 

@@ -6,6 +6,7 @@
 mod completions;
 mod config;
 mod context;
+mod db;
 mod doctor;
 mod down;
 mod env;
@@ -108,6 +109,7 @@ enum Command {
     Proto(proto::Args),
     Migrate(migrate::Args),
     Psql(psql::Args),
+    Db(db::Args),
     Completions(completions::Args),
 }
 
@@ -184,6 +186,7 @@ async fn run(cx: &Context, command: Command) -> Result<ExitCode, Fault> {
         Command::Proto(args) => proto::run(cx, args).await,
         Command::Migrate(args) => migrate::run(cx, args).await,
         Command::Psql(args) => psql::run(cx, args).await,
+        Command::Db(args) => db::run(cx, args).await,
         Command::Completions(args) => completions::run(cx, args).await,
     }
 }

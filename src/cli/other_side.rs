@@ -88,12 +88,13 @@ impl OtherSide {
             if !there.contains(&volume) {
                 continue;
             }
+            let from = self.runtime.kind().as_str();
             let place = match self.runtime.volume_folder(&volume) {
                 Some(folder) => format!("`{}`", folder.display()),
                 None => format!("Docker volume `{}_{volume}`", steps.identity.id),
             };
             let message = format!(
-                "it begins without data here; what it had as a {} is in {place}",
+                "it begins without data here; what it had as a {} is in {place}, and `devenv db copy --from {from} {id}` carries it over",
                 self.runtime.kind().unit()
             );
             steps.events.of(id).notice(message);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 
 use super::{context::Context, names};
 use crate::{
-    config::{StepId, StepKind},
+    config::{Config, StepId, StepKind},
     database::Target,
     event::{Fault, FaultClass},
     plan::Plan,
@@ -27,7 +27,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let config = cx.config()?;
     let id = match args.database {
         Some(name) => named(&*cx.plan()?, &name)?,
-        None => only_database(config.postgres.keys())?,
+        None => only_database(&config, "--database ")?,
     };
     let target = cx.database(&id).await?;
     let mut argv = vec![
@@ -66,14 +66,20 @@ pub fn named(plan: &Plan, name: &str) -> Result<StepId, Fault> {
     }
 }
 
-fn only_database<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<StepId, Fault> {
-    match (names.next(), names.next()) {
-        (Some(name), None) => Ok(StepId::new(StepKind::Postgres, name)),
-        (None, _) => Err(Fault::new("devenv.toml has no `[postgres.*]` table")
+/// The one there is. `naming` is what is written before the name of one of several.
+pub fn only_database(config: &Config, naming: &str) -> Result<StepId, Fault> {
+    let names: Vec<_> = config.postgres.keys().collect();
+    match names.as_slice() {
+        [name] => Ok(StepId::new(StepKind::Postgres, *name)),
+        [] => Err(Fault::new("devenv.toml has no `[postgres.*]` table")
             .class(FaultClass::Usage)
             .help("add `[postgres.db]` with `version`")),
-        (Some(_), Some(_)) => Err(Fault::new("there are several databases")
-            .class(FaultClass::Usage)
-            .help("name one with `--database postgres.NAME`")),
+        [_, _, ..] => {
+            let named = |name: &&String| format!("`{naming}{name}`");
+            let named: Vec<_> = names.iter().map(named).collect();
+            Err(Fault::new("there are several databases")
+                .class(FaultClass::Usage)
+                .help(format!("name one: {}", named.join(", "))))
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! data directory, the bytes that the runtime fetched. Must not print, and must not show a password in any error.
 
 mod connect;
+mod copy;
 mod failure;
 mod history;
 mod migrate;
@@ -20,6 +21,7 @@ mod status;
 mod testing;
 
 pub use connect::Target;
+pub use copy::{CopyError, Tool, dump, end, relations, restore};
 pub use failure::{MigrateError, SqlFailure};
 pub use history::HistoryError;
 pub use migrate::{Applied, Options, apply};

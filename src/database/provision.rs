@@ -20,7 +20,7 @@ use super::{
 use crate::event::{Explain, Fault};
 use superuser::{Password, Run};
 
-const SUPERUSER: &str = "postgres";
+pub(super) const SUPERUSER: &str = "postgres";
 const APPLICATION: &str = "devenv provision";
 /// "devenv pr" in ASCII: the one lock of all provisioning of a server, held in its maintenance database.
 const LOCK: i64 = 0x6465_7665_6e76_7072;

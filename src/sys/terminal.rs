@@ -73,6 +73,18 @@ impl Stdio {
         }
     }
 
+    /// Output goes there instead.
+    pub fn with_output(mut self, output: impl AsyncWrite + Send + Sync + Unpin + 'static) -> Self {
+        self.output = Box::new(output);
+        self
+    }
+
+    /// Errors go there instead.
+    pub fn with_errors(mut self, errors: impl AsyncWrite + Send + Sync + Unpin + 'static) -> Self {
+        self.errors = Box::new(errors);
+        self
+    }
+
     pub fn with_input(mut self, input: impl AsyncRead + Send + Sync + Unpin + 'static) -> Self {
         self.input = Some(Box::new(input));
         self

@@ -238,7 +238,7 @@ fn a_killed_supervisor_takes_all_along_and_up_brings_it_back() {
 }
 
 #[test]
-fn another_runtime_takes_over_and_says_where_the_data_are() {
+fn another_runtime_takes_over_and_its_data_can_be_carried_over() {
     let both = Both::new("docker");
     let project = &both.project;
     project.ok(&["up"]);
@@ -251,11 +251,27 @@ fn another_runtime_takes_over_and_says_where_the_data_are() {
         plan.all()
     );
     let up = project.ok(&["up", "--runtime", "process"]);
-    for part in ["Removed its container", "db-data`"] {
+    for part in [
+        "Removed its container",
+        "db-data`",
+        "devenv db copy --from docker postgres.db",
+    ] {
         assert!(up.stderr.contains(part), "{part} in {}", up.all());
     }
     let project = both.project.on("process");
     assert_eq!(project.sql("select count(*) from users"), "0");
+    let full = project.run(&["db", "copy"]);
+    assert_eq!(full.code, 2, "{}", full.all());
+    assert!(full.stderr.contains("`--force`"), "{}", full.all());
+    let copied = project.ok(&["db", "copy", "--force"]);
+    assert!(
+        copied
+            .stdout
+            .contains("Copied postgres.db from docker to process"),
+        "{}",
+        copied.all()
+    );
+    assert_eq!(project.sql("select name from users"), "ada");
     let again = project.ok(&["up"]);
     assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
     let down = project.ok(&["down", "--volumes"]);

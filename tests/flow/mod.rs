@@ -4,6 +4,7 @@ mod app;
 mod both;
 mod commands;
 mod database;
+mod db_copy;
 mod dockerfile;
 mod engine;
 mod exit_codes;
