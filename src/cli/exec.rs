@@ -6,7 +6,7 @@ use super::{context::Context, env::warn, exit, names};
 use crate::{
     config::StepId,
     event::{Explain, Fault, FaultClass},
-    runtime::{Exec, Runtime, RuntimeError},
+    runtime::{Exec, Runtime, RuntimeError, RuntimeKind},
     sys::{process::Spawn, terminal::Stdio},
 };
 
@@ -44,12 +44,17 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
 /// Runs it inside a running step, with this process' streams, and its terminal when there is one.
 pub async fn inside(cx: &Context, step: &StepId, exec: Exec) -> Result<ExitCode, Fault> {
     let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let stdio = Stdio::of_process(terminal, true).map_err(|error| {
+    let runtime = cx.runtime()?;
+    let stdio = match runtime.kind() {
+        RuntimeKind::Process if terminal => Ok(Stdio::of_terminal()),
+        RuntimeKind::Process | RuntimeKind::Docker => Stdio::of_process(terminal, true),
+    };
+    let stdio = stdio.map_err(|error| {
         Fault::new("cannot use this terminal")
             .class(FaultClass::Environment)
             .note(error.to_string())
     })?;
-    match cx.runtime()?.exec(step, exec, stdio).await {
+    match runtime.exec(step, exec, stdio).await {
         Ok(code) => Ok(exit::of_child(code)),
         Err(error @ RuntimeError::NoCommand { .. }) => {
             let fault = error.explain();

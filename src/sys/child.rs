@@ -61,6 +61,9 @@ impl Program<'_> {
 
     /// Runs it to its end on these streams; its exit code, 128 and its number for a signal.
     pub async fn run(&self, stdio: terminal::Stdio) -> io::Result<i64> {
+        if stdio.is_terminal {
+            return self.run_on_terminal().await;
+        }
         let terminal::Stdio {
             input,
             mut output,
@@ -88,6 +91,29 @@ impl Program<'_> {
         let status = ended.await;
         feed.abort();
         Ok(code(status?))
+    }
+
+    /// With the streams of this process.
+    async fn run_on_terminal(&self) -> io::Result<i64> {
+        let _deaf = Deaf::to_keys()?;
+        let mut command = tokio::process::Command::from(self.command());
+        Ok(code(command.kill_on_drop(true).status().await?))
+    }
+}
+
+/// Keys such as Ctrl-C are the child's: until this is dropped they do not end this process.
+struct Deaf {
+    _signals: [tokio::signal::unix::Signal; 2],
+}
+
+impl Deaf {
+    fn to_keys() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signals = [
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::quit())?,
+        ];
+        Ok(Self { _signals: signals })
     }
 }
 
@@ -161,6 +187,8 @@ pub enum Ended {
 /// What a process is to do before it becomes another program.
 #[derive(Debug, Clone, Default)]
 pub struct Become {
+    /// Whose session it is in.
+    pub session: Session,
     /// Control group to join.
     pub cgroup: Option<PathBuf>,
     /// User to become.
@@ -173,8 +201,18 @@ pub struct Become {
     pub again: Vec<OsString>,
 }
 
+/// A session has a terminal, or none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Session {
+    /// Its own, without a terminal.
+    #[default]
+    Own,
+    /// That of the caller, with the caller's terminal.
+    Callers,
+}
+
 impl Become {
-    /// Becomes the program, in a session of its own. Returns only with what went wrong.
+    /// Becomes the program. Returns only with what went wrong.
     pub fn exec(self) -> io::Error {
         match self.prepare() {
             Ok(mut command) => command.exec(),
@@ -183,8 +221,10 @@ impl Become {
     }
 
     fn prepare(self) -> io::Result<Command> {
-        // A second time, as another user: it is the leader already.
-        let _ = rustix::process::setsid();
+        if self.session == Session::Own {
+            // A second time, as another user: it is the leader already.
+            let _ = rustix::process::setsid();
+        }
         if let Some(cgroup) = &self.cgroup {
             // Without it the mark tells all the same whose process this is.
             let _ = fs::write(cgroup.join("cgroup.procs"), "0");

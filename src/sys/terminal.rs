@@ -31,6 +31,8 @@ pub struct Stdio {
     pub size: Option<watch::Receiver<Size>>,
     /// Restores the terminal when the command has ended.
     raw: Option<RawMode>,
+    /// The streams of this process themselves.
+    pub is_terminal: bool,
 }
 
 impl Stdio {
@@ -46,7 +48,16 @@ impl Stdio {
             errors: Box::new(Unbuffered(io::stderr())),
             size,
             raw,
+            is_terminal: false,
         })
+    }
+
+    /// The terminal itself, for a program of this machine: it is used as if started from there.
+    pub fn of_terminal() -> Self {
+        Self {
+            is_terminal: true,
+            ..Self::null()
+        }
     }
 
     /// No input; both outputs in one buffer.
@@ -58,6 +69,7 @@ impl Stdio {
             errors: Box::new(captured.clone()),
             size: None,
             raw: None,
+            is_terminal: false,
         };
         (stdio, captured)
     }
@@ -70,6 +82,7 @@ impl Stdio {
             errors: Box::new(tokio::io::sink()),
             size: None,
             raw: None,
+            is_terminal: false,
         }
     }
 

@@ -7,6 +7,7 @@ mod database;
 mod db_copy;
 mod dockerfile;
 mod engine;
+mod exec_terminal;
 mod exit_codes;
 mod images;
 mod kill;

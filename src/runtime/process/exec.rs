@@ -23,6 +23,11 @@ pub async fn exec(
     let cwd = Path::new(exec.workdir.as_deref().unwrap_or(&record.launch.cwd));
     is_there(&exec.argv[0], &env, cwd, &record.step)?;
     let mut args: Vec<OsString> = vec![COMMAND.into()];
+    if stdio.is_terminal {
+        args.push("--terminal".into());
+        // The caller's terminal, not one that the program was started on.
+        env.extend(std::env::var("TERM").map(|term| ("TERM".to_owned(), term)));
+    }
     if let Some(user) = exec.user.as_ref().or(record.launch.user.as_ref()) {
         args.extend(["--user".into(), user.into()]);
     }

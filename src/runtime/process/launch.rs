@@ -6,7 +6,7 @@ use std::{ffi::OsString, path::PathBuf};
 use rustix::process::Signal;
 
 use super::{group::Group, record::Launch};
-use crate::sys::child::Become;
+use crate::sys::child::{Become, Session};
 
 /// The hidden command of the command line.
 pub const COMMAND: &str = "supervise-launch";
@@ -35,6 +35,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Become> {
     loop {
         let argument = arguments.next()?;
         match argument.to_str()? {
+            // The session of the caller, with its terminal.
+            "--terminal" => {
+                child.session = Session::Callers;
+                again.push(argument);
+            }
             "--cgroup" => child.cgroup = Some(PathBuf::from(arguments.next()?)),
             "--user" => child.user = Some(arguments.next()?.into_string().ok()?),
             "--with-parent" => {
@@ -101,9 +106,14 @@ mod tests {
         assert_eq!(child.user.as_deref(), Some("nobody"));
         assert_eq!(child.cgroup, group.cgroup);
         assert_eq!(child.with_parent, Some(Signal::INT));
+        assert_eq!(child.session, Session::Own);
         let again = ["supervise-launch", "--with-parent", "SIGINT", "--"];
         assert_eq!(child.again[..4], again);
         assert_eq!(child.again[4..], child.argv);
+
+        let child = parsed(&["--terminal", "--", "sh"]).expect("our own");
+        assert_eq!(child.session, Session::Callers);
+        assert_eq!(child.again, ["supervise-launch", "--terminal", "--", "sh"]);
     }
 
     #[test]
