@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, os::unix::process::CommandExt, process::ExitCode};
 
-use super::{context::Context, env::warn, exit, names};
+use super::{candidates, context::Context, env::warn, exit, names};
 use crate::{
     config::StepId,
     event::{Explain, Fault, FaultClass},
@@ -14,6 +14,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The running step to run it in, by name (`hello`) or id (`app.hello`); on the host when absent.
+    #[arg(add = candidates::running())]
     step: Option<String>,
     /// Run as this user inside the step.
     #[arg(long, short, requires = "step")]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    candidates,
     context::Context,
     interrupt, left_over,
     session::{Logs, Session},
@@ -28,6 +29,7 @@ pub struct Args {
     #[arg(long)]
     locked: bool,
     /// Tools to install, such as `buf` of `[toolchain.buf]`; all when absent.
+    #[arg(add = candidates::names(StepKind::Toolchain))]
     names: Vec<String>,
 }
 

@@ -7,10 +7,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    candidates,
     context::Context,
     install::{all_or_faults, as_step, names, with_progress},
 };
 use crate::{
+    config::StepKind,
     event::{Events, Explain, Fault, count},
     plan::{Action, Decision, Reason},
     toolchain::{Outdated, Toolchain, ToolchainError},
@@ -25,6 +27,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "names")]
     check: bool,
     /// Tools to resolve anew, also when their rows are up to date.
+    #[arg(add = candidates::names(StepKind::Toolchain))]
     names: Vec<String>,
 }
 

@@ -16,7 +16,7 @@ use futures_util::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{context::Context, names, run_lock};
+use super::{candidates, context::Context, names, run_lock};
 use crate::{
     config::{StepId, duration},
     engine::{self, Signal},
@@ -30,6 +30,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Steps to show, by name (`hello`) or id (`app.hello`); all that run when absent.
+    #[arg(add = candidates::running())]
     steps: Vec<String>,
     /// Go on until Ctrl-C, or until all is down; also with what is started in its place.
     #[arg(long, short)]

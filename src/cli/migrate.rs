@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, interrupt};
+use super::{candidates, context::Context, interrupt};
 use crate::{
     config::{Config, Migrate, StepId, StepKind},
     database::{self, Migration, Options, Status},
@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long)]
     check: bool,
     /// Which migrations, such as `db` of `[migrate.db]`; all when absent.
-    #[arg(long, value_name = "STEP", global = true)]
+    #[arg(long, value_name = "STEP", global = true, add = candidates::names(StepKind::Migrate))]
     step: Option<String>,
 }
 

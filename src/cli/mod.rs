@@ -3,6 +3,7 @@
 //! A command file has its `Args` (whose doc comment is the help) and `run`. Commands return a [`Fault`]; only [`main`] turns it into
 //! text and an exit code.
 
+mod candidates;
 mod completions;
 mod config;
 mod context;
@@ -117,6 +118,9 @@ enum Command {
 pub fn main() -> ExitCode {
     // First of all: it stays, and wants nothing of what others need.
     if let Some(code) = supervise::answer(std::env::args_os()) {
+        return code;
+    }
+    if let Some(code) = completions::answer() {
         return code;
     }
     let cli = match Cli::try_parse() {

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{context::Context, names, notices, orphans, other_side, preview::Preview, run_steps};
+use super::{
+    candidates, context::Context, names, notices, orphans, other_side, preview::Preview, run_steps,
+};
 use crate::{
     config::StepId,
     event::Fault,
@@ -17,6 +19,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Steps to plan, with all they need, by name (`hello`) or id (`app.hello`); everything but tasks when absent.
+    #[arg(add = candidates::steps())]
     steps: Vec<String>,
     /// Exit with 4 when there is something to do.
     #[arg(long)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::ExitCode};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, interrupt, run_lock};
+use super::{candidates, context::Context, interrupt, run_lock};
 use crate::{
     config::{Config, StepId, StepKind},
     event::{Explain, Fault, FaultClass, count},
@@ -24,6 +24,7 @@ pub struct Args {
     #[arg(long)]
     check: bool,
     /// Tables to generate, such as `hello` of `[proto.hello]`; all when absent, and what removed tables left is deleted.
+    #[arg(add = candidates::names(StepKind::Proto))]
     names: Vec<String>,
 }
 

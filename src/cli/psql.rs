@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use super::{context::Context, names};
+use super::{candidates, context::Context, names};
 use crate::{
     config::{Config, StepId, StepKind},
     database::Target,
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which database, such as `db` of `[postgres.db]`; may be left out when there is one.
-    #[arg(long, short)]
+    #[arg(long, short, add = candidates::names(StepKind::Postgres))]
     database: Option<String>,
     /// Arguments for psql, such as `-c 'select 1'`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{
+    candidates,
     context::Context,
     names,
     run_steps::{Force, Run},
@@ -16,6 +17,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Steps to restart, by name (`hello`) or id (`app.hello`); all that run when absent.
+    #[arg(add = candidates::running())]
     steps: Vec<String>,
 }
 

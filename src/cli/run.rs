@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{
+    candidates,
     context::Context,
     names,
     run_steps::{Force, Run},
@@ -14,7 +15,7 @@ use crate::{config::StepKind, event::Fault};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Tasks by name (`lint`), or steps by id (`task.lint`, `build.hello`).
-    #[arg(required = true)]
+    #[arg(required = true, add = candidates::runnable())]
     steps: Vec<String>,
     /// Run them although nothing changed.
     #[arg(long, short)]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{
+    candidates,
     context::Context,
     logs, names, ps,
     run_steps::{Orphans, Run},
@@ -20,6 +21,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Steps to bring up, with all they need, by name (`hello`) or id (`app.hello`); everything but tasks when absent.
+    #[arg(add = candidates::steps())]
     steps: Vec<String>,
     /// Follow the logs until Ctrl-C; everything keeps running.
     #[arg(long, short)]

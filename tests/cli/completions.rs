@@ -1,30 +1,94 @@
 //! `devenv completions`, `--version`, `--help`, and arguments that are wrong.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use crate::support::Project;
 
-#[test]
-fn bash_takes_the_script_and_completes_commands() {
-    let project = Project::new("");
-    let script = project.ok(&["completions", "bash"]).stdout;
-    let mut bash = Command::new("bash")
-        .args(["--norc", "-s"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
+/// What bash offers for the last word of a line, and all that is written to stderr meanwhile.
+fn offered(project: &Project, line: &str) -> String {
+    let words: Vec<_> = line.split(' ').map(|word| format!("'{word}'")).collect();
+    let (words, last) = (words.join(" "), words.last().cloned().unwrap_or_default());
+    let script = format!(
+        "source <(devenv completions bash)\nCOMP_WORDS=({words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+         _clap_complete_devenv devenv {last}\necho \"${{COMPREPLY[@]}}\"\n"
+    );
+    let mut path = vec![project.join("bin")];
+    path.extend(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    ));
+    let bin = project.join("bin/devenv");
+    if !bin.exists() {
+        std::fs::create_dir_all(project.join("bin")).expect("a folder");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_devenv"), bin).expect("a link");
+    }
+    let output = Command::new("bash")
+        .args(["--norc", "-c", &script])
+        .current_dir(project.path())
+        .env("PATH", std::env::join_paths(path).expect("a PATH"))
+        .output()
         .expect("bash");
-    let question = "\nCOMP_WORDS=(devenv mig)\nCOMP_CWORD=1\n_devenv devenv mig devenv\necho \"${COMPREPLY[@]}\"\n";
-    let mut stdin = bash.stdin.take().expect("piped");
-    stdin
-        .write_all(format!("{script}{question}").as_bytes())
-        .expect("written");
-    drop(stdin);
-    let output = bash.wait_with_output().expect("bash ends");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "migrate\n");
+    let offered = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    offered + &String::from_utf8_lossy(&output.stderr)
+}
+
+const STEPS: &str = r#"
+[project]
+name = "steps"
+[toolchain.buf]
+from = "system"
+[postgres.db]
+version = "15"
+[migrate.db]
+dir = "m"
+postgres = "postgres.db"
+[service.web]
+image = "web"
+[service.worker]
+image = "web"
+[task.lint]
+run = "true"
+"#;
+
+#[test]
+fn bash_offers_commands_and_the_steps_of_the_project() {
+    let project = Project::new(STEPS);
+    for (line, expected) in [
+        ("devenv mig", "migrate"),
+        ("devenv up service.", "service.web service.worker"),
+        ("devenv plan service.web migrate", "migrate.db"),
+        ("devenv logs ", "postgres.db service.web service.worker"),
+        ("devenv restart wo", "worker"),
+        ("devenv exec service.we", "service.web"),
+        ("devenv run t", "task.lint toolchain.buf"),
+        ("devenv install ", "buf"),
+        ("devenv psql --database ", "db"),
+        ("devenv up nothing", ""),
+    ] {
+        let offered = offered(&project, line);
+        // Options are offered where a word may begin with a dash.
+        let names: Vec<_> = offered
+            .split_whitespace()
+            .filter(|word| !word.starts_with('-'))
+            .collect();
+        assert_eq!(names.join(" "), expected, "{line}");
+    }
+    let below = project.join("a/b");
+    std::fs::create_dir_all(&below).expect("a folder");
+    let elsewhere = Project::new("");
+    let line = format!("devenv -C {} logs service.we", below.display());
+    assert_eq!(offered(&elsewhere, &line), "service.web");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_offers_nothing_and_says_nothing() {
+    for file in [
+        "[project",
+        "[project]\nname = \"x\"\n[service.web]\nimage = \"${env.NOPE_NOPE}\"\n",
+    ] {
+        let project = Project::new(file);
+        assert_eq!(offered(&project, "devenv logs serv"), "");
+        assert_eq!(offered(&project, "devenv nonsense serv"), "");
+    }
 }
 
 #[test]
