@@ -17,6 +17,23 @@ use crate::{
 pub struct Devenv {
     binary: PathBuf,
     project: PathBuf,
+    runtime: Runtime,
+}
+
+/// What keeps its services running.
+#[derive(Debug, Clone, Copy)]
+pub enum Runtime {
+    Docker,
+    Process,
+}
+
+impl Runtime {
+    fn arg(self) -> &'static str {
+        match self {
+            Runtime::Docker => "--runtime=docker",
+            Runtime::Process => "--runtime=process",
+        }
+    }
 }
 
 /// A row of `devenv ps --output json`.
@@ -37,8 +54,9 @@ pub struct Up {
 
 impl Devenv {
     /// The project is taken down with its data and images at the end.
-    pub fn new(binary: &Path, project: &Path, scene: &Scene) -> Self {
+    pub fn new(binary: &Path, project: &Path, runtime: Runtime, scene: &Scene) -> Self {
         let args = [
+            runtime.arg(),
             "-C",
             &project.to_string_lossy(),
             "down",
@@ -52,12 +70,13 @@ impl Devenv {
         Self {
             binary: binary.to_owned(),
             project: project.to_owned(),
+            runtime,
         }
     }
 
     fn command(&self, args: &[&str]) -> tokio::process::Command {
         let mut command = process::command(&self.binary, args);
-        command.current_dir(&self.project);
+        command.arg(self.runtime.arg()).current_dir(&self.project);
         command
     }
 
@@ -77,7 +96,13 @@ impl Devenv {
         process::peak_memory(self.command(&["up"]).into_std()).await
     }
 
-    pub async fn down(&self) -> Result<(), Error> {
+    /// Keeps the data.
+    pub async fn down(&self) -> Result<Duration, Error> {
+        process::timed(self.command(&["down"])).await
+    }
+
+    /// Down, without its data.
+    pub async fn remove(&self) -> Result<(), Error> {
         process::output(self.command(&["down", "--volumes"]))
             .await
             .map(drop)

@@ -9,9 +9,11 @@ mod engine;
 mod http;
 mod measure;
 mod process;
+mod resident;
 mod rows;
 mod sample;
 mod scene;
+mod supervisord;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -46,6 +48,14 @@ struct Options {
         default_value = "docker-compose"
     )]
     compose: PathBuf,
+    /// supervisord; its supervisorctl is beside it.
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "supervisord"
+    )]
+    supervisord: PathBuf,
     /// Rounds that count; each side also has one before them that does not.
     #[arg(long, global = true, value_name = "N")]
     rounds: Option<usize>,
@@ -72,12 +82,15 @@ enum Row {
     Version,
     /// Peak memory of `up` from no data.
     Memory,
+    /// The sample as plain processes, beside supervisord: from no data, down, nothing to do, and what the supervisor costs.
+    Process,
 }
 
 impl Row {
     fn rounds(self) -> usize {
         match self {
             Row::Noop => 20,
+            Row::Process => 10,
             Row::Cold | Row::Services30 | Row::Memory => 5,
             Row::Version => 50,
         }
@@ -94,10 +107,12 @@ async fn main() -> ExitCode {
     };
     scene.clean().await;
     match result {
-        Ok(measurement) => {
-            match cli.options.output {
-                Output::Text => print!("{measurement}"),
-                Output::Json => println!("{}", measurement.json()),
+        Ok(measurements) => {
+            for measurement in measurements {
+                match cli.options.output {
+                    Output::Text => print!("{measurement}"),
+                    Output::Json => println!("{}", measurement.json()),
+                }
             }
             ExitCode::SUCCESS
         }
@@ -108,19 +123,22 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: &Cli, scene: &Scene) -> Result<Measurement, Error> {
+async fn run(cli: &Cli, scene: &Scene) -> Result<Vec<Measurement>, Error> {
     let tools = rows::Tools {
         devenv: devenv_binary(&cli.options)?,
         compose: cli.options.compose.clone(),
+        supervisord: cli.options.supervisord.clone(),
         rounds: cli.options.rounds.unwrap_or(cli.row.rounds()).max(1),
     };
-    match cli.row {
+    let measurement = match cli.row {
         Row::Noop => rows::noop::measure(&tools, scene).await,
         Row::Cold => rows::cold::measure(&tools, scene).await,
         Row::Services30 => rows::services::measure(&tools, scene).await,
         Row::Version => rows::version::measure(&tools).await,
         Row::Memory => rows::memory::measure(&tools, scene).await,
-    }
+        Row::Process => return rows::process::measure(&tools, scene).await,
+    };
+    Ok(vec![measurement?])
 }
 
 fn devenv_binary(options: &Options) -> Result<PathBuf, Error> {

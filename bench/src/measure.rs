@@ -23,6 +23,7 @@ pub struct Measurement {
 pub enum Unit {
     Ms,
     Mb,
+    Times,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,6 +86,7 @@ impl fmt::Display for Measurement {
         let unit = match self.unit {
             Unit::Ms => "ms",
             Unit::Mb => "MB",
+            Unit::Times => "times",
         };
         let rounds = self
             .sides
@@ -108,7 +110,8 @@ impl fmt::Display for Measurement {
                 side.name,
                 side.median()
             )?;
-            if side.name != self.sides[0].name {
+            // Nothing can be a part of nothing.
+            if side.name != self.sides[0].name && side.median() > 0.0 {
                 write!(
                     f,
                     "  {} is {:.2} of it",
@@ -172,5 +175,27 @@ mod tests {
         let json = measurement.json();
         assert_eq!(json["sides"][1]["devenv_ratio"], 0.1);
         assert_eq!(json["sides"][0]["median"], 50.0);
+    }
+
+    #[test]
+    fn a_peer_of_nothing_has_no_ratio() {
+        let side = |name, sample| Side {
+            name,
+            samples: vec![sample],
+        };
+        let measurement = Measurement {
+            row: "process-idle",
+            what: "context switches",
+            unit: Unit::Times,
+            sides: vec![side("devenv", 1.0), side("peer", 0.0)],
+            steps: BTreeMap::new(),
+        };
+        assert_eq!(
+            measurement.to_string(),
+            "process-idle: context switches; median of 1 rounds\n\
+             \x20 devenv        1.0 times  (1.0 to 1.0)\n\
+             \x20 peer          0.0 times  (0.0 to 0.0)\n"
+        );
+        assert!(measurement.json()["sides"][1]["devenv_ratio"].is_null());
     }
 }

@@ -28,12 +28,36 @@ pub async fn timed(mut command: Command) -> Result<Duration, Error> {
     Ok(started.elapsed())
 }
 
+/// As [`timed`]; what the command has started ends with it when it is given up, unless it left its process group.
+pub async fn timed_with_children(mut command: Command) -> Result<Duration, Error> {
+    let shown = format!("{:?}", command.as_std());
+    let failed = |error| format!("cannot run {shown}: {error}");
+    command
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let started = Instant::now();
+    let child = command.spawn().map_err(failed)?;
+    let leader = child.id().ok_or("it was not waited for yet")?;
+    // The group, not only its leader.
+    let running = Running(-(leader as libc::pid_t));
+    let output = child.wait_with_output().await.map_err(failed)?;
+    std::mem::forget(running);
+    let taken = started.elapsed();
+    checked(&shown, output)?;
+    Ok(taken)
+}
+
 async fn finished(command: &mut Command) -> Result<Output, Error> {
     let shown = format!("{:?}", command.as_std());
     let output = command
         .output()
         .await
         .map_err(|error| format!("cannot run {shown}: {error}"))?;
+    checked(&shown, output)
+}
+
+fn checked(shown: &str, output: Output) -> Result<Output, Error> {
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let stdout = String::from_utf8_lossy(&output.stdout);
@@ -64,7 +88,7 @@ pub async fn peak_memory(mut command: std::process::Command) -> Result<u64, Erro
     Ok(usage.ru_maxrss as u64 * 1024)
 }
 
-/// A child that ends when nobody is interested any more.
+/// A child, or with a minus a group of them, that ends when nobody is interested any more.
 struct Running(libc::pid_t);
 
 impl Drop for Running {

@@ -1,13 +1,17 @@
 //! The sample project twice: as devenv runs it, and as a compose file with the same images.
 
-use std::{net::TcpListener, os::unix::fs::symlink, path::Path};
+use std::{
+    net::TcpListener,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
 use crate::{
     Error,
     compose::Compose,
-    devenv::Devenv,
+    devenv::{Devenv, Runtime},
     process,
     rows::Tools,
     scene::{Leftover, Scene, prefix},
@@ -30,17 +34,8 @@ impl Sample {
     pub async fn prepare(tools: &Tools, scene: &Scene) -> Result<Self, Error> {
         eprintln!("preparing: clone, images, build of the app");
         let folder = scene.folder()?;
-        let project = folder.join("hello");
-        let mut clone = process::command(Path::new("git"), &["clone", "--quiet", ROOT]);
-        clone.arg(&project);
-        process::output(clone).await?;
-        // The dependencies that this program was built with are not compiled again.
-        let target = Path::new(ROOT).canonicalize()?.join("target");
-        if target.is_dir() {
-            symlink(target, project.join("target"))?;
-        }
-
-        let devenv = Devenv::new(&tools.devenv, &project, scene);
+        let project = clone_project(&folder).await?;
+        let devenv = Devenv::new(&tools.devenv, &project, Runtime::Docker, scene);
         devenv.up().await?;
         let app = devenv.running("app.hello").await?;
         let devenv_port = *app.ports.get("http").ok_or("the app has no port `http`")?;
@@ -67,6 +62,20 @@ impl Sample {
             compose_port,
         })
     }
+}
+
+/// A clone of this repository's last commit in the folder.
+pub async fn clone_project(folder: &Path) -> Result<PathBuf, Error> {
+    let project = folder.join("hello");
+    let mut clone = process::command(Path::new("git"), &["clone", "--quiet", ROOT]);
+    clone.arg(&project);
+    process::output(clone).await?;
+    // The dependencies that this program was built with are not compiled again.
+    let target = Path::new(ROOT).canonicalize()?.join("target");
+    if target.is_dir() {
+        symlink(target, project.join("target"))?;
+    }
+    Ok(project)
 }
 
 struct Images {
@@ -97,7 +106,8 @@ async fn has_entrypoint(image: &str) -> Result<bool, Error> {
     Ok(entrypoint.contains("docker-entrypoint"))
 }
 
-fn free_port() -> Result<u16, Error> {
+/// Of this machine.
+pub fn free_port() -> Result<u16, Error> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
@@ -157,11 +167,11 @@ exec setpriv --reuid=postgres --regid=postgres --init-groups "$bin/postgres" -D 
 "#;
 
 /// Applies what was not applied yet, each file in a transaction: nothing on the second run.
-const MIGRATE: &str = r#"
+pub const MIGRATE: &str = r#"
 psql -q -c 'create table if not exists applied (file text primary key)' 2>/dev/null
 applied=$(psql -At -c 'select file from applied')
-for file in $(ls /migrations | sort -V); do
+for file in $(ls "${migrations:-/migrations}" | sort -V); do
   echo "$applied" | grep -qx "$file" ||
-    psql -q -1 -v ON_ERROR_STOP=1 -f "/migrations/$file" -c "insert into applied values ('$file')"
+    psql -q -1 -v ON_ERROR_STOP=1 -f "${migrations:-/migrations}/$file" -c "insert into applied values ('$file')"
 done
 "#;

@@ -18,14 +18,14 @@ pub async fn measure(tools: &Tools, scene: &Scene) -> Result<Measurement, Error>
     let mut sides = vec![Side::new(DEVENV), Side::new(COMPOSE)];
     let mut returned = Side::new("devenv, `up` returned");
     let mut steps: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    sample.devenv.down().await?;
+    sample.devenv.remove().await?;
     // The first round fills caches, such as the prepared data directory, and is not counted.
     for (round, side) in turns(tools.rounds + 1, sides.len()) {
         let started = Instant::now();
         let answered = if sides[side].name == DEVENV {
             let up = sample.devenv.up_with_events().await?;
             let answered = http::answers(sample.devenv_port, READY).await?;
-            sample.devenv.down().await?;
+            sample.devenv.remove().await?;
             if round > 0 {
                 returned.samples.push(ms(up.finished - started));
                 for (step, ms) in up.steps {

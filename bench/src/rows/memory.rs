@@ -12,12 +12,12 @@ use crate::{
 
 pub async fn measure(tools: &Tools, scene: &Scene) -> Result<Measurement, Error> {
     let sample = Sample::prepare(tools, scene).await?;
-    sample.devenv.down().await?;
+    sample.devenv.remove().await?;
     let mut sides = vec![Side::new(DEVENV), Side::new(COMPOSE)];
     for (round, side) in turns(tools.rounds, sides.len()) {
         let bytes = if sides[side].name == DEVENV {
             let bytes = sample.devenv.peak_memory_of_up().await?;
-            sample.devenv.down().await?;
+            sample.devenv.remove().await?;
             bytes
         } else {
             let bytes = sample.compose.peak_memory_of_up().await?;

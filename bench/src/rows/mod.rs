@@ -3,6 +3,7 @@
 pub mod cold;
 pub mod memory;
 pub mod noop;
+pub mod process;
 pub mod services;
 pub mod version;
 
@@ -11,6 +12,7 @@ use std::{path::PathBuf, time::Duration};
 pub struct Tools {
     pub devenv: PathBuf,
     pub compose: PathBuf,
+    pub supervisord: PathBuf,
     pub rounds: usize,
 }
 

@@ -8,7 +8,7 @@ use super::{COMPOSE, DEVENV, Tools, ms, progress};
 use crate::{
     Error,
     compose::Compose,
-    devenv::Devenv,
+    devenv::{Devenv, Runtime},
     engine,
     measure::{Measurement, Side, Unit, turns},
     process,
@@ -29,7 +29,7 @@ pub async fn measure(tools: &Tools, scene: &Scene) -> Result<Measurement, Error>
         let taken = match sides[side].name {
             DEVENV => {
                 let taken = devenv.up().await?;
-                devenv.down().await?;
+                devenv.remove().await?;
                 taken
             }
             COMPOSE => {
@@ -99,7 +99,7 @@ fn devenv_project(
     let project = folder.join("services");
     fs::create_dir_all(&project)?;
     fs::write(project.join("devenv.toml"), config)?;
-    Ok(Devenv::new(&tools.devenv, &project, scene))
+    Ok(Devenv::new(&tools.devenv, &project, Runtime::Docker, scene))
 }
 
 fn compose_project(
