@@ -1,6 +1,6 @@
 //! What a process that stays costs: memory, and how often it wakes.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use crate::Error;
 
@@ -53,10 +53,20 @@ pub fn switches(pid: u32) -> Result<u64, Error> {
     let failed = |error| format!("cannot read `{}`: {error}", tasks.display());
     let mut sum = 0;
     for task in fs::read_dir(&tasks).map_err(failed)? {
-        let status = fs::read_to_string(task?.path().join("status"))?;
-        sum += switches_of(&status).ok_or("the kernel counts no context switches")?;
+        match fs::read_to_string(task?.path().join("status")) {
+            Ok(status) => {
+                sum += switches_of(&status).ok_or("the kernel counts no context switches")?;
+            }
+            // A thread may end after the folder was read.
+            Err(error) if has_ended(&error) => {}
+            Err(error) => return Err(failed(error).into()),
+        }
     }
     Ok(sum)
+}
+
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
 }
 
 fn switches_of(status: &str) -> Option<u64> {
@@ -66,6 +76,8 @@ fn switches_of(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -92,6 +104,17 @@ mod tests {
             "Threads:\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t45\n";
         assert_eq!(switches_of(status), Some(195));
         assert_eq!(switches_of("Threads:\t1\n"), None);
-        assert!(switches(std::process::id()).is_ok());
+    }
+
+    #[test]
+    fn threads_may_end_while_they_are_counted() {
+        let ends: Vec<_> = (0..200).map(|_| thread::spawn(|| {})).collect();
+        for _ in 0..100 {
+            switches(std::process::id()).expect("this process is counted");
+        }
+        for end in ends {
+            end.join().expect("does nothing");
+        }
+        assert!(switches(0).is_err(), "no process has this id");
     }
 }
