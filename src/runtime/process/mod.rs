@@ -18,8 +18,7 @@ mod settle;
 pub mod supervisor;
 
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -41,15 +40,10 @@ use self::{
 use super::{
     Exec, Followed, Identity, Instance, Link, Listing, LogLine, LogOptions, MadeWith, OneShot,
     OneShotResult, Runtime, RuntimeError, Spec, SpecMount, SpecPort, Started,
-    ports::{self, Occupancy},
 };
 use crate::{
     config::StepId,
-    sys::{
-        net::{PortClaim, port_can_be_bound, port_holder},
-        terminal::Stdio,
-        volume,
-    },
+    sys::{terminal::Stdio, volume},
 };
 
 pub use client::COMMAND as SUPERVISE;
