@@ -222,21 +222,26 @@ fn may_make_groups(home: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Child, Command, Stdio};
+
     use super::*;
+
+    /// Its group has no control group: the other ways have to do.
+    fn marked_shell(mark: String, script: &str) -> (Child, Group) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).env(MARK, &mark);
+        let child = shell.stdout(Stdio::piped()).spawn().expect("a shell");
+        let mut group = Group::new(mark);
+        group.cgroup = None;
+        (child, group)
+    }
 
     #[tokio::test]
     async fn what_forks_twice_and_leaves_its_session_is_killed_too() {
         let mark = format!("test/{}/group", std::process::id());
         let script =
             "setsid sh -c 'setsid sleep 1000 & trap \"\" TERM; sleep 1000' & echo up; wait";
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", script])
-            .env(MARK, &mark)
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let mut group = Group::new(mark);
-        group.cgroup = None;
+        let (mut child, group) = marked_shell(mark, script);
         while group.members().len() < 4 {
             tokio::time::sleep(POLL).await;
         }
@@ -250,14 +255,7 @@ mod tests {
         let mark = format!("test/{}/output", std::process::id());
         // Without the mark, in a session of its own, its parent gone: as a worker of a killed Postgres.
         let script = "(exec setsid env -i sleep 1000 &)";
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", script])
-            .env(MARK, &mark)
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let mut group = Group::new(mark);
-        group.cgroup = None;
+        let (mut child, mut group) = marked_shell(mark, script);
         group.pipes = vec![Pipe::of(child.stdout.as_ref().expect("piped")).expect("a pipe")];
         child.wait().expect("it ends");
         let is_stripped = |group: &Group| {
