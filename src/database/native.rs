@@ -342,7 +342,7 @@ mod tests {
     async fn a_prepared_directory_is_placed_once_and_nothing_else_is_touched() {
         let dir = tempfile::tempdir().expect("a folder");
         let remembered = Remembered::of(dir.path());
-        let found = find("15", OsStr::new(""), &remembered)
+        let found = find("15", OsStr::new(""), &remembered, |_| None)
             .await
             .expect("the tests need postgresql-15");
         let never = CancellationToken::new();

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::{fs::absent_is_fine, user::User};
 
-/// Where data are that another user works on, when the project's folder is closed to that user. Only root comes here.
-const ELSEWHERE: &str = "/var/lib/devenv";
+/// Where data and programs are that another user works with, when their own folder is closed to that user. Only root comes here.
+pub const ELSEWHERE: &str = "/var/lib/devenv";
 
 /// The folder itself, made if need be, when the user can reach it; else one elsewhere that it leads to by a link.
 ///
@@ -24,8 +24,7 @@ pub fn reachable(folder: &Path, identity: &str, user: &User) -> io::Result<PathB
     }
     let parent = folder.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent)?;
-    let closed = parent.ancestors().find(|dir| !is_open(dir, user));
-    let Some(closed) = closed else {
+    let Some(closed) = closed_to(parent, user) else {
         fs::create_dir_all(folder)?;
         return Ok(folder.to_owned());
     };
@@ -58,6 +57,11 @@ pub fn remove(folder: &Path) -> io::Result<()> {
 pub fn short_folder(identity: &str) -> PathBuf {
     let digest = hex::encode(Sha256::digest(identity));
     std::env::temp_dir().join(format!("devenv-{}", &digest[..12]))
+}
+
+/// The folder on the way to this one, itself included, that the user may not enter.
+pub fn closed_to<'a>(folder: &'a Path, user: &User) -> Option<&'a Path> {
+    folder.ancestors().find(|dir| !is_open(dir, user))
 }
 
 /// Whether the user may go through the folder.

@@ -38,6 +38,7 @@ use crate::{
 
 pub use error::ToolchainError;
 use links::Links;
+pub use store::{is_stored, within_reach};
 pub use system::bring_version;
 
 /// The tools of one project.

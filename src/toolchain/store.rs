@@ -3,6 +3,8 @@
 //! An entry is made in a temporary folder beside it and renamed, so it is whole or absent. A lock per key makes two installs at once
 //! safe; what a killed install left is removed by the next one.
 
+mod shared;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -19,6 +21,8 @@ use crate::{
         paths,
     },
 };
+
+pub use shared::{is_stored, within_reach};
 
 const TEMP: &str = ".tmp-";
 

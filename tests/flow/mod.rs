@@ -1,6 +1,7 @@
 //! `devenv up` and what follows it, end to end: the real binary, the real engine, a real Postgres.
 
 mod app;
+mod archived_postgres;
 mod both;
 mod commands;
 mod database;

@@ -18,11 +18,12 @@ const USUAL: [&str; 6] = [
     "/usr/local/pgsql/bin",
 ];
 
-/// The programs of this major version: on the PATH, else where packages put them.
+/// The programs of this major version: on the PATH, else where packages put them. `unfit` says why a folder's cannot be used.
 pub async fn find(
     version: &str,
     path: &OsStr,
     remembered: &Remembered,
+    unfit: impl Fn(&Path) -> Option<String>,
 ) -> Result<Installation, NativeError> {
     let on_path = which::which_in_all("postgres", Some(path), "/");
     let on_path = on_path.into_iter().flatten();
@@ -37,10 +38,14 @@ pub async fn find(
         match release(&server, remembered).await {
             Some(release) if major(&release) == version => {
                 let bin = server.parent().unwrap_or(Path::new("/")).to_owned();
-                if bin.join("initdb").exists() {
+                let reason = match bin.join("initdb").exists() {
+                    true => unfit(&bin),
+                    false => Some("no initdb beside it".to_owned()),
+                };
+                let Some(reason) = reason else {
                     return Ok(Installation { bin, release });
-                }
-                tried.push(format!("`{}`: no initdb beside it", server.display()));
+                };
+                tried.push(format!("`{}`: {reason}", server.display()));
             }
             Some(release) => tried.push(format!("`{}`: version {release}", server.display())),
             None => tried.push(format!("`{}`: tells no version", server.display())),
@@ -94,12 +99,12 @@ mod tests {
     async fn another_version_is_not_taken_and_named() {
         let dir = tempfile::tempdir().expect("a folder");
         let remembered = Remembered::of(dir.path());
-        let found = find("15", OsStr::new(""), &remembered)
+        let found = find("15", OsStr::new(""), &remembered, |_| None)
             .await
             .expect("the tests need postgresql-15");
         assert!(found.release.starts_with("15."), "{found:?}");
         let path = found.bin.clone().into_os_string();
-        let error = find("3", &path, &remembered)
+        let error = find("3", &path, &remembered, |_| None)
             .await
             .expect_err("nobody has this");
         let fault = error.explain();
@@ -108,6 +113,21 @@ mod tests {
         let wrong = format!("tried `{}`: version {}", server.display(), found.release);
         assert_eq!(fault.notes.first(), Some(&wrong));
         assert_eq!(major("18beta1"), "18");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_used_is_passed_over_with_its_reason() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let remembered = Remembered::of(dir.path());
+        let closed = |_: &Path| Some("nobody may enter".to_owned());
+        let error = find("15", OsStr::new(""), &remembered, closed)
+            .await
+            .expect_err("none can be used");
+        let NativeError::Absent { tried, .. } = error else {
+            panic!("{error}");
+        };
+        let told = |line: &String| line.ends_with("/postgres`: nobody may enter");
+        assert!(tried.iter().any(told), "{tried:?}");
     }
 
     #[tokio::test]
@@ -128,7 +148,7 @@ mod tests {
             fs::rename(&new, bin.join("postgres")).expect("renamed");
         };
         let release = async || {
-            let found = find("99", bin.as_os_str(), &remembered).await;
+            let found = find("99", bin.as_os_str(), &remembered, |_| None).await;
             found.expect("it is there").release
         };
         let asked = || {

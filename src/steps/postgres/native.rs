@@ -1,6 +1,6 @@
 //! A server that is a plain process: programs of this machine on a data directory of the project's own.
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use super::{Known, STOP_GRACE, Server, cached, volume};
 use crate::{
@@ -10,10 +10,11 @@ use crate::{
         native::{self, Installation, NativeError},
         pgdata::{self, Prepared},
     },
-    event::{Explain, Fault},
+    event::{Explain, Fault, FaultClass},
     runtime::{Runtime, Spec, SpecMount},
     steps::{Cx, address::POSTGRES_PORT_NAME, blocking, ports},
-    sys::remembered::Remembered,
+    sys::{remembered::Remembered, volume::closed_to},
+    toolchain,
 };
 
 /// What it depends on: other programs are another server.
@@ -40,6 +41,8 @@ fn known_with(cx: &Cx<'_>, found: &Installation) -> Known {
 
 pub(super) async fn server(cx: &Cx<'_>, postgres: &Postgres) -> Result<Server, Fault> {
     let found = find(cx, postgres).await?;
+    let inputs = known_with(cx, &found).inputs;
+    let found = within_reach(found).await?;
     let prepared = prepare(cx, postgres, &found).await?;
     let runtime = cx.steps.runtime()?;
     let name = volume(cx.id());
@@ -76,7 +79,7 @@ pub(super) async fn server(cx: &Cx<'_>, postgres: &Postgres) -> Result<Server, F
         stop_signal: Some("SIGINT".into()),
         stop_grace: STOP_GRACE,
         aliases: Vec::new(),
-        inputs: known_with(cx, &found).inputs,
+        inputs,
     };
     Ok(Server {
         spec,
@@ -135,7 +138,36 @@ async fn find(cx: &Cx<'_>, postgres: &Postgres) -> Result<Installation, Fault> {
 async fn look(cx: &Cx<'_>, version: &str) -> Result<Installation, NativeError> {
     let env = cx.steps.host_env();
     let path = env.get("PATH").map(OsString::as_os_str).unwrap_or_default();
-    native::find(version, path, &Remembered::of(&cx.steps.root)).await
+    let remembered = Remembered::of(&cx.steps.root);
+    let user = native::server_user()?;
+    let unfit = |bin: &Path| {
+        let user = user.as_ref()?;
+        let closed = closed_to(bin, user).filter(|_| !toolchain::is_stored(bin))?;
+        let (user, closed) = (&user.name, closed.display());
+        Some(format!(
+            "user `{user}`, whom the server runs as, cannot enter `{closed}`"
+        ))
+    };
+    native::find(version, path, &remembered, unfit).await
+}
+
+/// The same programs where the server's user can run them.
+async fn within_reach(found: Installation) -> Result<Installation, Fault> {
+    let user = native::server_user().map_err(|error| error.explain())?;
+    let Some(user) = user else {
+        return Ok(found);
+    };
+    let Installation { bin, release } = found;
+    let (place, name) = (bin.clone(), user.name.clone());
+    let reached = tokio::task::spawn_blocking(move || toolchain::within_reach(&bin, &user)).await;
+    let bin = reached.expect("a copy does not panic").map_err(|error| {
+        let doing = format!(
+            "cannot copy `{}` to where user `{name}` can run it",
+            place.display()
+        );
+        Fault::new(format!("{doing}: {error}")).class(FaultClass::Environment)
+    })?;
+    Ok(Installation { bin, release })
 }
 
 /// The prepared data directory of these programs, made now if the cache has none.
