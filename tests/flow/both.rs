@@ -90,6 +90,8 @@ in_both!(
     an_app_that_exits_at_once_is_reported_with_its_output,
     a_taken_port_moves_and_who_is_told_of_it_follows,
     a_password_changed_in_the_file_is_taken_over,
+    psql_beside_the_server_needs_no_password,
+    followed_logs_go_on_with_a_restart_and_end_when_all_is_down,
 );
 
 fn comes_up_answers_and_has_nothing_to_do_the_second_time(both: Both) {
@@ -122,6 +124,37 @@ fn comes_up_answers_and_has_nothing_to_do_the_second_time(both: Both) {
     assert_ne!(before, "");
     project.ok(&["down"]);
     assert_eq!(project.state("app.web"), "absent");
+}
+
+fn psql_beside_the_server_needs_no_password(both: Both) {
+    let project = &both.project;
+    project.ok(&["up", "postgres.db"]);
+    let psql = ["exec", "db", "--", "psql", "-U", "postgres", "-tAc"];
+    let answer = project.ok(&[&psql[..], &["select inet_client_addr() is null"]].concat());
+    assert_eq!(answer.stdout.trim(), "t", "{}", answer.all());
+}
+
+fn followed_logs_go_on_with_a_restart_and_end_when_all_is_down(both: Both) {
+    let project = &both.project;
+    project.ok(&["up"]);
+    let mut logs = project.start(&["logs", "--follow", "web"], &[]);
+    logs.wait_for_line("greeting is ");
+    project.ok(&["restart", "web"]);
+    logs.wait_for_line("greeting is ");
+    project.ok(&["down"]);
+    let ran = logs.wait();
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert_eq!(
+        ran.stdout.matches("greeting is ").count(),
+        2,
+        "{}",
+        ran.all()
+    );
+    assert!(
+        ran.stderr.contains("All that was followed is down"),
+        "{}",
+        ran.all()
+    );
 }
 
 fn data_outlive_down_and_go_with_down_volumes(both: Both) {

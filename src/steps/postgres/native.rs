@@ -65,7 +65,7 @@ pub(super) async fn server(cx: &Cx<'_>, postgres: &Postgres) -> Result<Server, F
         image: String::new(),
         entrypoint: Some(found.server_command(&folder, port, &sockets, &postgres.settings)),
         command: None,
-        env: environment(cx, &found, port),
+        env: environment(cx, &found, &sockets, port),
         ports,
         mounts: vec![SpecMount::Volume {
             name,
@@ -88,13 +88,19 @@ pub(super) async fn server(cx: &Cx<'_>, postgres: &Postgres) -> Result<Server, F
     })
 }
 
-/// The server's own programs come first on its PATH, and find it: `devenv exec db -- psql` works.
-fn environment(cx: &Cx<'_>, found: &Installation, port: u16) -> BTreeMap<String, String> {
+/// The server's own programs come first on its PATH, and find it as they do in a container, over its socket, which trusts who may open
+/// it: `devenv exec db -- psql -U postgres` works.
+fn environment(
+    cx: &Cx<'_>,
+    found: &Installation,
+    sockets: &Path,
+    port: u16,
+) -> BTreeMap<String, String> {
     let mut env = cx.program_env();
     let path = env.remove("PATH").unwrap_or_default();
     env.extend([
         ("PATH".to_owned(), format!("{}:{path}", found.bin.display())),
-        ("PGHOST".to_owned(), "127.0.0.1".to_owned()),
+        ("PGHOST".to_owned(), sockets.display().to_string()),
         ("PGPORT".to_owned(), port.to_string()),
     ]);
     env
