@@ -9,7 +9,12 @@ use std::{
 
 use serde::Serialize;
 
-use super::{context::Context, interrupt, psql, run_steps::Run};
+use super::{
+    context::Context,
+    interrupt, psql,
+    run_lock::{self, Alone},
+    run_steps::Run,
+};
 use crate::{
     config::{Postgres, StepId},
     database::{self, Target, Tool},
@@ -18,6 +23,8 @@ use crate::{
     steps::postgres_volume,
     sys::terminal::{Captured, Stdio},
 };
+
+const COMMAND: &str = "db copy";
 
 /// Carry a database over from one runtime to the other.
 #[derive(Debug, clap::Args)]
@@ -66,6 +73,15 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
 }
 
 async fn copy(cx: &Context, args: Copy) -> Result<ExitCode, Fault> {
+    // Between its steps nobody may stop a server, or fill the database that was found empty.
+    let alone = run_lock::acquire(cx, COMMAND, None).await?;
+    match alone.waited {
+        true => copy_alone(&cx.fresh(), args, &alone).await,
+        false => copy_alone(cx, args, &alone).await,
+    }
+}
+
+async fn copy_alone(cx: &Context, args: Copy, alone: &Alone) -> Result<ExitCode, Fault> {
     let config = cx.config()?;
     let id = match &args.database {
         Some(name) => psql::named(&*cx.plan()?, name)?,
@@ -76,14 +92,14 @@ async fn copy(cx: &Context, args: Copy) -> Result<ExitCode, Fault> {
     let postgres = &config.postgres[&id.name];
     has_data(&source, &id).await?;
     // Before the long part.
-    if let Break(code) = start(&target, &id).await? {
+    if let Break(code) = start(&target, &id, alone).await? {
         return Ok(code);
     }
     if !args.force {
         is_empty(&target, &id).await?;
     }
     let dump = tempfile::tempfile_in(cx.store()?.dir()).map_err(|error| unwritable(&error))?;
-    if let Break(code) = copy_out(&source, &id, postgres, &dump).await? {
+    if let Break(code) = copy_out(&source, &id, postgres, &dump, alone).await? {
         return Ok(code);
     }
     let relations = copy_in(&target, &id, postgres, dump).await?;
@@ -164,6 +180,7 @@ async fn copy_out(
     id: &StepId,
     postgres: &Postgres,
     dump: &File,
+    alone: &Alone,
 ) -> Result<ControlFlow<ExitCode>, Fault> {
     let runtime = cx.runtime()?;
     let listing = runtime.list().await.map_err(|error| error.explain())?;
@@ -176,7 +193,7 @@ async fn copy_out(
     // Where it listens while it is copied from is not where it is to be found later.
     let ports = cx.store()?.ports();
     let done = async {
-        match start(cx, id).await? {
+        match start(cx, id, alone).await? {
             Continue(()) => write(cx, id, postgres, dump).await.map(Continue),
             Break(code) => Ok(Break(code)),
         }
@@ -222,8 +239,12 @@ async fn copy_in(
 }
 
 /// The database alone, with what it needs. Its failure has been shown.
-async fn start(cx: &Context, id: &StepId) -> Result<ControlFlow<ExitCode>, Fault> {
-    let ended = Run::new("db copy", vec![id.clone()]).execute(cx).await?;
+async fn start(cx: &Context, id: &StepId, alone: &Alone) -> Result<ControlFlow<ExitCode>, Fault> {
+    let run = Run {
+        part_of: Some(alone),
+        ..Run::new(COMMAND, vec![id.clone()])
+    };
+    let ended = run.execute(cx).await?;
     Ok(match ended.succeeded {
         true => Continue(()),
         false => Break(ended.code),

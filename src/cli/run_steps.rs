@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use super::{
     context::Context,
-    interrupt, names, notices, orphans, other_side, preview, run_lock,
+    interrupt, names, notices, orphans, other_side, preview,
+    run_lock::{self, Alone},
     session::{Logs, Session, exit_code, failure, timings},
 };
 use crate::{
@@ -25,6 +26,8 @@ pub struct Run<'a> {
     pub orphans: Orphans,
     pub logs: Logs,
     pub timings: bool,
+    /// What is done is more than this run, and has the right to do it already.
+    pub part_of: Option<&'a Alone>,
 }
 
 /// Whether the named steps are done although nothing changed.
@@ -57,6 +60,7 @@ impl<'a> Run<'a> {
             orphans: Orphans::Keep,
             logs: Logs::Hidden,
             timings: false,
+            part_of: None,
         }
     }
 
@@ -85,6 +89,9 @@ impl<'a> Run<'a> {
     }
 
     async fn locked(&self, cx: &Context, session: &Session) -> Result<RunResult, Fault> {
+        if self.part_of.is_some() {
+            return self.alone(cx, session).await;
+        }
         let alone = run_lock::acquire(cx, self.command, Some(session.events())).await?;
         match alone.waited {
             true => self.alone(&cx.fresh(), session).await,

@@ -166,3 +166,33 @@ fn interrupted_it_leaves_both_sides_and_nothing_goes_on() {
     assert_eq!(docker.state("postgres.db"), "running");
     assert_eq!(sql(process, "select count(*) from t"), "2");
 }
+
+#[test]
+fn nothing_else_runs_between_its_steps() {
+    let Copied {
+        docker, process, ..
+    } = &Copied::new();
+    Copied::fill(docker);
+    let lock = "begin; lock table t; select pg_sleep(1000)";
+    let client = docker.start(&["psql", "--database", "db", "--", "-c", lock], &[]);
+    let locks = |more: &str| {
+        let query =
+            format!("select count(*) from pg_locks where relation = 't'::regclass and {more}");
+        sql(docker, &query)
+    };
+    wait_until(|| locks("mode = 'AccessExclusiveLock' and granted") == "1");
+    let copy = process.start(&["db", "copy", "db"], &[]);
+    wait_until(|| locks("not granted") == "1");
+    // Would stop the server that is copied from.
+    let mut up = process.start(&["up", "db", "--output", "json"], &[]);
+    up.wait_for_line("`devenv db copy` (pid");
+    sql(
+        docker,
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(1000)' and pid <> pg_backend_pid()",
+    );
+    client.wait();
+    let (copy, up) = (copy.wait(), up.wait());
+    assert_eq!((copy.code, up.code), (0, 0), "{}{}", copy.all(), up.all());
+    assert_eq!(sql(process, "select name from t"), "ada");
+    assert_eq!(docker.state("postgres.db"), "absent");
+}
