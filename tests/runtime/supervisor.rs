@@ -60,6 +60,24 @@ async fn ends_with_the_last_program_and_begins_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_it_needed_to_start_does_not_stay_in_memory() {
+    let world = World::process();
+    world
+        .start(&world.script("app.hello", "exec sleep 1000"))
+        .await;
+    let status = format!("/proc/{}/status", supervisor(&world).as_raw_nonzero());
+    // In kB.
+    let memory = |field: &str| -> u64 {
+        let status = fs::read_to_string(&status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.unwrap().parse().unwrap()
+    };
+    // Once it has nothing more to answer.
+    until(|| memory("VmRSS:") < memory("VmHWM:") * 3 / 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_its_user_can_talk_to_it() {
     let world = World::process();
     world

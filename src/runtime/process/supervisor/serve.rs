@@ -11,6 +11,7 @@ use super::{Shared, records};
 use crate::{
     config::StepId,
     runtime::process::protocol::{Answer, Request},
+    sys::memory::release_program,
 };
 
 /// Goes on for ever.
@@ -29,6 +30,9 @@ pub async fn serve(shared: &Rc<Shared>, listener: &UnixListener) {
             let _ = answer(&shared, stream).await;
             shared.busy.set(shared.busy.get() - 1);
             shared.changed.notify_waiters();
+            if shared.busy.get() == 0 {
+                release_program();
+            }
         });
     }
 }
