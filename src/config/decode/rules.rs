@@ -1,6 +1,11 @@
 //! What plain text must obey, checked where it is read so that the error has its span.
 
-use std::path::{Component, Path};
+use std::{
+    path::{Component, Path},
+    sync::LazyLock,
+};
+
+use regex::Regex;
 
 pub(in crate::config) trait Rule {
     /// Reads after "is not".
@@ -178,16 +183,34 @@ pub(in crate::config) enum ImageRef {}
 
 impl Rule for ImageRef {
     const WHAT: &'static str = "an image reference";
-    const PATTERN: Option<&'static str> = Some("^[A-Za-z0-9][A-Za-z0-9._/:@-]*$");
+    /// Registry and port, name, tag, digest: <https://pkg.go.dev/github.com/distribution/reference>.
+    const PATTERN: Option<&'static str> = Some(IMAGE_REF);
 
     fn check(text: &str) -> Result<(), String> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || "._/:@-".contains(c);
-        match text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(fits) {
-            true => Ok(()),
-            false => Err("expected such as `redis:7`".into()),
+        static PATTERN: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(IMAGE_REF).expect("a pattern of this file"));
+        if PATTERN.is_match(text) {
+            return Ok(());
         }
+        let (registry, rest) = match text.split_once('/') {
+            Some((host, rest)) if host.contains(['.', ':']) => (format!("{host}/"), rest),
+            Some(_) | None => (String::new(), text),
+        };
+        let (name, tag) = rest.split_at(rest.find([':', '@']).unwrap_or(rest.len()));
+        let lower = format!("{registry}{}{tag}", name.to_lowercase());
+        Err(match PATTERN.is_match(&lower) {
+            true => format!("its name must be lower-case: `{lower}`"),
+            false => "expected such as `redis:7`".into(),
+        })
     }
 }
+
+const IMAGE_REF: &str = concat!(
+    "^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[0-9]+)?/)?",
+    "[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*",
+    "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?",
+    "(@[a-z][a-z0-9]*([+._-][a-z0-9]+)*:[0-9a-f]{32,})?$"
+);
 
 /// The path of a URL.
 pub(in crate::config) enum UrlPath {}
