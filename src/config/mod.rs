@@ -4,6 +4,7 @@
 
 mod check;
 mod decode;
+mod duplicate;
 pub mod duration;
 mod environment;
 mod error;

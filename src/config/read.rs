@@ -17,7 +17,7 @@ use super::{
     Config, ConfigError, ConfigErrors, ErrorSite, FILE, KeyPath, Source,
     check::{self, Report},
     decode::{self, Cx, Fields, Key, Node, Shape},
-    environment,
+    duplicate, environment,
     source::Spans,
 };
 
@@ -49,8 +49,9 @@ pub fn parse(
     let text = source.text.clone();
     let (root, errors) = DeTable::parse_recoverable(&text);
     if !errors.is_empty() {
-        let errors = errors.iter().map(|error| syntax(error, &text)).collect();
-        return Err(failed(source, errors));
+        let (mut found, others) = duplicate::split(&errors, &source);
+        found.extend(others.into_iter().map(|error| syntax(error, &text)));
+        return Err(failed(source, found));
     }
     index(&mut source, &mut KeyPath::default(), root.get_ref());
     // An absent table is missing at the start of the file, not in all of it.
@@ -132,7 +133,7 @@ impl Shape for FromReader {
 }
 
 /// Remembers where each key and value stands.
-fn index(source: &mut Source, path: &mut KeyPath, table: &DeTable<'_>) {
+pub(super) fn index(source: &mut Source, path: &mut KeyPath, table: &DeTable<'_>) {
     for (key, node) in table {
         remember(source, path, key.get_ref(), key.span(), node);
     }
