@@ -9,7 +9,8 @@ use crate::event::Fault;
 
 /// Check devenv.toml and show it with all defaults and environment variables filled in
 ///
-/// What is printed is a devenv.toml again. Secrets stay references; passwords are masked.
+/// What is printed is a devenv.toml again, but for passwords: each is shown as `${not shown}`, for which the value has to be put in.
+/// Secrets stay references.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 

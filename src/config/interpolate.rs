@@ -12,6 +12,9 @@ use super::{
 /// References inside a default inside a default: deeper than anyone means.
 const MAX_DEPTH: usize = 8;
 
+/// What `devenv config` shows in braces for a value that it keeps to itself.
+pub(super) const NOT_SHOWN: &str = "not shown";
+
 /// A mention of another table, to be checked once all tables are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reference {
@@ -221,6 +224,12 @@ impl<'s, 'c, 'a> Scan<'s, 'c, 'a> {
     }
 
     fn malformed(&mut self, range: Range<usize>, body: &str) {
+        if body == NOT_SHOWN {
+            let message =
+                format!("`${{{body}}}` stands for a value that `devenv config` keeps to itself");
+            let help = "write the value, or `${secret.NAME}` with a table `[secret.NAME]`".into();
+            return self.error(range, message, Some(help));
+        }
         let help = match EnvName::check(body) {
             Ok(()) => format!(
                 "for the environment variable write `${{env.{body}}}`, for the text itself `$${{{body}}}`"

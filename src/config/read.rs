@@ -14,10 +14,11 @@ use toml::{
 };
 
 use super::{
-    Config, ConfigError, ConfigErrors, ErrorSite, FILE, KeyPath, Source,
+    Config, ConfigError, ConfigErrors, ErrorSite, FILE, KeyPath, Part, Source,
     check::{self, Report},
     decode::{self, Cx, Fields, Key, Node, Shape},
     duplicate, environment,
+    interpolate::NOT_SHOWN,
     source::Spans,
 };
 
@@ -90,18 +91,26 @@ pub fn schema() -> Json {
 }
 
 impl Config {
-    /// The file that would say the same, all defaults written out, as JSON. Values of secrets are not in it; a password given as
-    /// plain text is masked.
+    /// The file that would say the same, all defaults written out, as JSON. Values of secrets are not in it; for a password given as
+    /// plain text stands what no reader takes for one, and one that the file does not give is left out.
     pub fn resolved(&self) -> Json {
-        let mut shown = self.clone();
-        for postgres in shown.postgres.values_mut() {
-            for part in &mut postgres.password.parts {
-                if let super::Part::Text(text) = part {
-                    *text = "***".into();
-                }
-            }
+        let mut shown = Self::encode(self);
+        for (name, postgres) in &self.postgres {
+            let table = shown.pointer_mut(&format!("/postgres/{name}"));
+            let Some(table) = table.and_then(Json::as_object_mut) else {
+                continue;
+            };
+            let parts = postgres.password.parts.iter().map(|part| match part {
+                Part::Text(_) => format!("${{{NOT_SHOWN}}}"),
+                Part::Field { .. } | Part::Secret { .. } => part.to_string(),
+            });
+            let key = "password";
+            match self.source.contains(&KeyPath::of(["postgres", name, key])) {
+                true => table.insert(key.to_owned(), parts.collect::<String>().into()),
+                false => table.remove(key),
+            };
         }
-        Self::encode(&shown)
+        shown
     }
 }
 

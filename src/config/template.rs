@@ -110,14 +110,18 @@ fn part(body: &str) -> Option<Part> {
 /// As written in the file: references stay references, so no secret and no place is shown.
 impl std::fmt::Display for Template {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => f.write_str(&interpolate::escape(text))?,
-                Part::Field { step, field } => write!(f, "${{{step}.{field}}}")?,
-                Part::Secret { name } => write!(f, "${{secret.{name}}}")?,
-            }
+        self.parts.iter().try_for_each(|part| part.fmt(f))
+    }
+}
+
+/// As written in the file.
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Part::Text(text) => f.write_str(&interpolate::escape(text)),
+            Part::Field { step, field } => write!(f, "${{{step}.{field}}}"),
+            Part::Secret { name } => write!(f, "${{secret.{name}}}"),
         }
-        Ok(())
     }
 }
 

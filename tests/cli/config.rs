@@ -83,7 +83,7 @@ fn shows_defaults_and_keeps_secrets() {
         image = "postgres:15"
         database = "db"
         user = "db"
-        password = "***"
+        password = "${not shown}"
         port = 5432
         prepared = true
 
@@ -125,8 +125,19 @@ fn shows_defaults_and_keeps_secrets() {
 fn what_it_prints_is_a_file_again() {
     let project = Project::new(FILE);
     let first = project.ok(&["config"]).stdout;
+    // All but the password, and that is no value.
     let again = Project::new(&first);
+    let ran = again.run(&["config"]);
+    assert_eq!(ran.code, 2, "{}", ran.all());
+    let message = "`${not shown}` stands for a value that `devenv config` keeps to itself";
+    assert!(ran.stderr.contains(message), "{}", ran.all());
+    again.write("devenv.toml", &first.replace("${not shown}", "hunter2"));
     assert_eq!(again.ok(&["config"]).stdout, first);
+
+    let without = Project::new(&FILE.replace("password = \"hunter2\"\n", ""));
+    let first = without.ok(&["config"]).stdout;
+    assert!(!first.contains("password"), "{first}");
+    assert_eq!(Project::new(&first).ok(&["config"]).stdout, first);
 }
 
 #[test]
