@@ -114,23 +114,36 @@ impl Job {
 
     /// The address for a platform such as `linux-x86_64`.
     fn url(&self, platform: &str) -> Result<String, ToolchainError> {
-        let incomplete = |key| ToolchainError::Incomplete {
-            tool: self.name.clone(),
-            key,
-        };
-        let template = self.tool.url.as_deref().ok_or_else(|| incomplete("url"))?;
+        match &self.tool.url {
+            Some(url) => self.filled(url, platform),
+            None => Err(self.incomplete("url")),
+        }
+    }
+
+    /// `{version}`, `{os}` and `{arch}` replaced by what they are on a platform.
+    fn filled(&self, template: &str, platform: &str) -> Result<String, ToolchainError> {
         let (os, arch) = platform.split_once('-').unwrap_or((platform, ""));
         let named = |names: &BTreeMap<String, String>, word: &str| {
             names.get(word).cloned().unwrap_or_else(|| word.to_owned())
         };
-        let mut url = template
+        let mut text = template
             .replace("{os}", &named(&self.tool.os, os))
             .replace("{arch}", &named(&self.tool.arch, arch));
-        if url.contains("{version}") {
+        if text.contains("{version}") {
             let version = self.tool.version.as_deref();
-            url = url.replace("{version}", version.ok_or_else(|| incomplete("version"))?);
+            text = text.replace(
+                "{version}",
+                version.ok_or_else(|| self.incomplete("version"))?,
+            );
         }
-        Ok(url)
+        Ok(text)
+    }
+
+    fn incomplete(&self, key: &'static str) -> ToolchainError {
+        ToolchainError::Incomplete {
+            tool: self.name.clone(),
+            key,
+        }
     }
 
     fn archive_outdated(&self, name: &str, archive: &Archive, wanted: &[String]) -> Option<String> {
@@ -183,10 +196,11 @@ impl Job {
         let only = self.tool.bin.len() == 1;
         let mut all = BTreeMap::new();
         for bin in &self.tool.bin {
+            let bin = &self.filled(bin, &platform::current())?;
             let path = find(&[bin.into()]).ok_or_else(|| missing(bin))?;
             let name = match &self.tool.command {
                 Some(command) if only => command.clone(),
-                _ => bin.rsplit('/').next().unwrap_or(bin).to_owned(),
+                _ => bin.rsplit('/').next().unwrap_or(bin.as_str()).to_owned(),
             };
             all.insert(name, path);
         }

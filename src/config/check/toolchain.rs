@@ -29,7 +29,10 @@ pub(super) fn check(report: &mut Report<'_>, at: &KeyPath, tool: &Tool) {
     }
     match tool.from {
         System => range(report, at, tool),
-        Http => url(report, at, tool),
+        Http => {
+            url(report, at, tool);
+            bin(report, at, tool);
+        }
         Cargo => exact(report, at, tool),
         Pip => required(report, at, "version", tool.version.is_some()),
         Apt => {}
@@ -111,20 +114,35 @@ fn url(report: &mut Report<'_>, at: &KeyPath, tool: &Tool) {
             .at_value(&path, format!("`{url}` is not an address"))
             .label("must start with `https://`");
     }
+    known(report, &path, "url", url);
     if url.contains("{version}") {
         required(report, at, "version", tool.version.is_some());
     }
-    for name in placeholders(url) {
+}
+
+fn bin(report: &mut Report<'_>, at: &KeyPath, tool: &Tool) {
+    for (index, bin) in tool.bin.iter().enumerate() {
+        let path = at.join("bin").join(index.to_string());
+        known(report, &path, "bin", bin);
+        if bin.contains("{version}") {
+            required(report, at, "version", tool.version.is_some());
+        }
+    }
+}
+
+/// What stands in braces can be filled in.
+fn known(report: &mut Report<'_>, path: &KeyPath, key: &str, text: &str) {
+    for name in placeholders(text) {
         if !PLACEHOLDERS.contains(&name) {
             report
-                .at_value(&path, format!("`{{{name}}}` is not known in an address"))
+                .at_value(path, format!("`{{{name}}}` is not known in `{key}`"))
                 .help("known are `{version}`, `{os}` and `{arch}`");
         }
     }
 }
 
-fn placeholders(url: &str) -> impl Iterator<Item = &str> {
-    url.split('{')
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{')
         .skip(1)
         .filter_map(|rest| rest.split_once('}'))
         .map(|(name, _)| name)

@@ -26,7 +26,7 @@ record! {
         pub os: BTreeMap<String, String>,
         /// `http`: what `{arch}` becomes, such as `x86_64 = "amd64"`.
         pub arch: BTreeMap<String, String>,
-        /// `http`: executables inside the archive, relative to its root (one shared leading folder is ignored).
+        /// `http`: executables inside the archive, relative to its root (one shared leading folder is ignored), with the same in braces as `url`.
         pub bin: Vec<String> as Vec<Text<InsidePath>>,
         /// `cargo`: features to enable.
         pub features: Vec<String>,
@@ -53,6 +53,14 @@ words! {
 }
 
 impl ToolSource {
+    /// Whether devenv.lock says what it is.
+    pub fn is_locked(self) -> bool {
+        match self {
+            ToolSource::Http | ToolSource::Cargo | ToolSource::Pip => true,
+            ToolSource::System | ToolSource::Apt => false,
+        }
+    }
+
     fn default_version_args(self) -> Vec<String> {
         match self {
             ToolSource::System => vec!["--version".into()],

@@ -323,7 +323,7 @@ fn tools_fit_their_source() {
                 label: `version` is required
             16:15 `"ftp://x/{version}/{platform}"`: `ftp://x/{version}/{platform}` is not an address
                 label: must start with `https://`
-            16:15 `"ftp://x/{version}/{platform}"`: `{platform}` is not known in an address
+            16:15 `"ftp://x/{version}/{platform}"`: `{platform}` is not known in `url`
                 help: known are `{version}`, `{os}` and `{arch}`
             17:22 `"linux"`: `linux` is not a platform
                 label: expected such as `linux-x86_64`

@@ -125,7 +125,8 @@ platforms = ["{platform}"]
 from = "http"
 version = "2"
 url = "{}"
-bin = ["bin/left", "right"]
+bin = ["bin/left-{{version}}-{{os}}", "right"]
+os = {{ linux = "penguin", macos = "apple" }}
 platforms = ["{platform}"]
 "#,
         server.url("bare"),
@@ -135,9 +136,15 @@ platforms = ["{platform}"]
     server.put("bare", Reply::File(b"#!/bin/sh\necho bare\n".to_vec()));
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let mode = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
-    for name in ["bin/left", "right"] {
+    let os = if cfg!(target_os = "macos") {
+        "apple"
+    } else {
+        "penguin"
+    };
+    let left = format!("left-2-{os}");
+    for name in [format!("bin/{left}"), "right".to_owned()] {
         use std::io::Write;
-        zip.start_file(name, mode).expect("an entry");
+        zip.start_file(&name, mode).expect("an entry");
         write!(zip, "#!/bin/sh\necho {name}\n").expect("written");
     }
     let zip = zip.finish().expect("a zip").into_inner();
@@ -147,7 +154,7 @@ platforms = ["{platform}"]
     home.ok(&project, &["install"]);
     for (command, output) in [
         ("bare", "bare\n"),
-        ("left", "bin/left\n"),
+        (&left, &format!("bin/{left}\n")),
         ("right", "right\n"),
     ] {
         assert_eq!(home.ok(&project, &["exec", "--", command]).stdout, output);
