@@ -1,12 +1,14 @@
 //! Host ports: whether one is free, and who holds it.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fs,
     io::ErrorKind,
     net::{Ipv4Addr, TcpListener},
     path::Path,
 };
+
+use super::user::User;
 
 /// True when nothing listens on the port now, on loopback or on all addresses.
 ///
@@ -60,18 +62,14 @@ pub struct PortHolder {
 }
 
 pub fn port_holder(port: u16) -> Option<PortHolder> {
-    let inodes: HashSet<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| listening_inodes(&table, port))
-        .collect();
-    if inodes.is_empty() {
+    let sockets = listening(port);
+    if sockets.is_empty() {
         return None;
     }
     fs::read_dir("/proc")
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .find(|pid| holds_socket(*pid, &inodes))
+        .find(|pid| holds_socket(*pid, &sockets))
         .map(|pid| PortHolder {
             pid,
             command: fs::read_to_string(format!("/proc/{pid}/comm"))
@@ -80,8 +78,23 @@ pub fn port_holder(port: u16) -> Option<PortHolder> {
         })
 }
 
-/// Socket inodes in state LISTEN (0A) on the port. Format: proc(5), `/proc/net/tcp`.
-fn listening_inodes(table: &str, port: u16) -> Vec<String> {
+/// Whose program listens on the port, where this user may not see which it is.
+pub fn port_user(port: u16) -> Option<String> {
+    let uid = *listening(port).values().next()?;
+    Some(User::name_of(uid))
+}
+
+/// Inode → user of the sockets that listen on the port.
+fn listening(port: u16) -> HashMap<String, u32> {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .flat_map(|table| listening_in(&table, port))
+        .collect()
+}
+
+/// Sockets in state LISTEN (0A) on the port. Format: proc(5), `/proc/net/tcp`.
+fn listening_in(table: &str, port: u16) -> Vec<(String, u32)> {
     let suffix = format!(":{port:04X}");
     table
         .lines()
@@ -89,12 +102,14 @@ fn listening_inodes(table: &str, port: u16) -> Vec<String> {
         .filter_map(|line| {
             let columns: Vec<_> = line.split_whitespace().collect();
             let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
-            (local.ends_with(&suffix) && *state == "0A").then(|| (*inode).to_owned())
+            let uid = columns.get(7)?.parse().ok()?;
+            let listens = local.ends_with(&suffix) && *state == "0A";
+            listens.then(|| ((*inode).to_owned(), uid))
         })
         .collect()
 }
 
-fn holds_socket(pid: u32, inodes: &HashSet<String>) -> bool {
+fn holds_socket(pid: u32, sockets: &HashMap<String, u32>) -> bool {
     let Ok(fds) = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")) else {
         return false;
     };
@@ -108,7 +123,7 @@ fn holds_socket(pid: u32, inodes: &HashSet<String>) -> bool {
                     .to_owned(),
             )
         })
-        .any(|inode| inodes.contains(&inode))
+        .any(|inode| sockets.contains_key(&inode))
 }
 
 #[cfg(test)]
@@ -132,6 +147,8 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         assert!(!port_is_free(port));
         assert_eq!(port_holder(port).unwrap().pid, std::process::id());
+        let own = rustix::process::geteuid().as_raw();
+        assert_eq!(port_user(port), Some(User::name_of(own)));
         drop(listener);
         assert!(port_is_free(port));
     }

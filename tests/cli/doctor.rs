@@ -247,6 +247,20 @@ fn a_port_held_by_a_container_of_another_project() {
         fix.contains(&down) || fix.contains("devenv -C [ROOT] down"),
         "{fix}"
     );
+
+    // Without its engine nobody knows whose it is.
+    let mut doctor = project.command(&["doctor", "--output", "json"]);
+    doctor.env("DOCKER_HOST", "unix:///nonexistent/engine.sock");
+    let ran = Ran::from(doctor.output().expect("devenv runs"), project.path());
+    let [(_, message, fix)] = &findings(&ran, "port")[..] else {
+        panic!("{}", ran.all());
+    };
+    assert!(
+        message.contains("a container (`docker-proxy`, pid "),
+        "{message}"
+    );
+    let names = format!("`docker ps --filter publish={port}`");
+    assert!(fix.contains(&names), "{fix}");
 }
 
 #[test]
@@ -268,4 +282,24 @@ fn a_secret_too_short_to_be_masked_is_told_without_its_value() {
         assert_eq!(times, usize::from(is_told), "{}", up.all());
         assert!(!(doctor.all() + &up.all()).contains(value));
     }
+}
+
+/// Whose processes may not be looked at by everybody.
+#[test]
+fn a_port_held_by_a_program_of_another_user() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let project = project(&format!(
+        "[service.one]\nimage = \"one:1\"\nports = {{ http = {port} }}\n"
+    ));
+    project.give_to_nobody();
+    let ran = project.as_nobody(&["doctor", "--output", "json"]);
+    let [(_, message, fix)] = &findings(&ran, "port")[..] else {
+        panic!("{}", ran.all());
+    };
+    assert!(
+        message.ends_with("is held by a program of user `root`"),
+        "{message}"
+    );
+    assert!(fix.starts_with("end it as `root`"), "{fix}");
 }

@@ -59,13 +59,21 @@ fn holder(port: u16, publisher: Option<Publisher>) -> (String, String) {
         (Some(publisher), _) => (publisher.description, format!("run `{}`", publisher.end)),
         // Its engine is another one than this project's, or does not answer.
         (None, Some(holder)) if holder.command.starts_with("docker-proxy") => {
-            ("a container".to_owned(), "stop that container".to_owned())
+            let name = format!("a container (`docker-proxy`, pid {})", holder.pid);
+            let find = format!("`docker ps --filter publish={port}` on its engine");
+            (name, format!("stop that container, which {find} names"))
         }
         (None, Some(holder)) => {
             let name = format!("`{}` (pid {})", holder.command, holder.pid);
             (name, program)
         }
-        (None, None) => ("another program".to_owned(), program),
+        (None, None) => match net::port_user(port) {
+            Some(user) => (
+                format!("a program of user `{user}`"),
+                format!("end it as `{user}`"),
+            ),
+            None => ("another program".to_owned(), program),
+        },
     }
 }
 

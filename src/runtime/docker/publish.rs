@@ -13,7 +13,7 @@ use crate::{
         RuntimeError, Spec, Started,
         ports::{self, Occupancy},
     },
-    sys::net::{port_holder, port_is_free},
+    sys::net::{port_holder, port_is_free, port_user},
 };
 
 impl Docker {
@@ -148,6 +148,9 @@ fn process(port: u16) -> String {
         // The engine's own forwarder: its container has just started or just stopped.
         Some(holder) if holder.command.starts_with("docker-proxy") => "a container".to_owned(),
         Some(holder) => format!("`{}` (pid {})", holder.command, holder.pid),
-        None => "another program".to_owned(),
+        None => match port_user(port) {
+            Some(user) => format!("a program of user `{user}`"),
+            None => "another program".to_owned(),
+        },
     }
 }
