@@ -1,8 +1,11 @@
-//! Exit codes: 0 ok, 1 a step failed, 2 usage or config, 3 environment, 70 bug, 130 interrupted.
+//! Exit codes: 0 ok, 1 a step failed, 2 usage or config, 3 environment, 4 changes (`plan --detailed-exit-code`), 70 bug, 130 interrupted.
 
 use std::process::ExitCode;
 
 use crate::event::FaultClass;
+
+/// `plan --detailed-exit-code` with something to do.
+pub const CHANGES: u8 = 4;
 
 pub fn code(class: FaultClass) -> ExitCode {
     ExitCode::from(number(class))

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{
-    candidates, context::Context, names, notices, orphans, other_side, preview::Preview, run_steps,
+    candidates, context::Context, exit, names, notices, orphans, other_side, preview::Preview,
+    run_steps,
 };
 use crate::{
     config::StepId,
@@ -28,9 +29,6 @@ pub struct Args {
     #[arg(long)]
     hash: bool,
 }
-
-/// `plan --detailed-exit-code` with something to do.
-const CHANGES: u8 = 4;
 
 /// The answer, as `--output json` shows it.
 #[derive(Debug, Serialize)]
@@ -91,7 +89,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     }
     cx.answer(&answer, text);
     Ok(match changes && args.detailed_exit_code {
-        true => ExitCode::from(CHANGES),
+        true => ExitCode::from(exit::CHANGES),
         false => ExitCode::SUCCESS,
     })
 }
