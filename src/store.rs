@@ -16,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    config::{StepId, StepKind},
+    config::StepId,
     event::{Explain, Fault, FaultClass},
     plan::{Digest, Inputs, Output},
     sys::{
@@ -129,22 +129,6 @@ impl Store {
     /// `None` when there is none, or it cannot be read: then the step runs again.
     pub fn record(&self, step: &StepId) -> Option<StepRecord> {
         self.read(&self.record_path(step))
-    }
-
-    /// The records of all steps of a kind, also of those the file no longer has.
-    pub fn records(&self, kind: StepKind) -> Vec<StepRecord> {
-        let entries = fs::read_dir(self.dir.join("steps"));
-        let names = entries
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.file_name());
-        let mut steps: Vec<StepId> = names
-            .filter_map(|name| name.to_str()?.strip_suffix(".json")?.parse().ok())
-            .filter(|step: &StepId| step.kind == kind)
-            .collect();
-        steps.sort();
-        steps.iter().filter_map(|step| self.record(step)).collect()
     }
 
     pub fn save_record(&self, step: &StepId, record: &StepRecord) -> Result<(), StoreError> {

@@ -13,12 +13,12 @@ use serde::Serialize;
 
 use super::{context::Context, orphans, run_lock, runtime};
 use crate::{
-    config::{StepId, StepKind},
+    config::StepId,
     event::{Explain, Fault, count},
     image::{ImageError, Images},
     plan::Graph,
     runtime::{AnyRuntime, Identity, Runtime, RuntimeError, RuntimeKind},
-    steps::{Engine, built_here, image_repository},
+    steps::{Engine, image_repository},
 };
 
 /// Stop everything; the data is kept.
@@ -94,7 +94,7 @@ async fn take_both_down(
     let mut unknown = None;
     let used = async {
         let engine = runtime::of_kind(cx.kind(), identity.clone())?;
-        Side::take_down(cx, engine, args, needs, identity).await
+        Side::take_down(engine, args, needs, identity).await
     };
     match used.await {
         Ok(side) => sides.push(side),
@@ -102,7 +102,7 @@ async fn take_both_down(
     }
     // It may have been brought up by the other runtime, too.
     if let Some(engine) = runtime::other(cx.kind(), identity.clone()) {
-        match Side::take_down(cx, engine, args, needs, identity).await {
+        match Side::take_down(engine, args, needs, identity).await {
             Ok(side) => sides.push(side),
             Err(fault) => cx.show(&fault),
         }
@@ -122,7 +122,6 @@ struct Side {
 
 impl Side {
     async fn take_down(
-        cx: &Context,
         engine: Engine,
         args: &Args,
         needs: &Graph,
@@ -149,7 +148,7 @@ impl Side {
             }
         }
         if let Some(images) = images.filter(|_| args.images) {
-            removed.images = remove_images(cx, &images, identity).await?;
+            removed.images = remove_images(&images, identity).await?;
         }
         Ok(Self {
             kind: runtime.kind(),
@@ -163,25 +162,15 @@ impl Side {
 
 /// Those of the worktree's own tags, and those it built for references of the file: these may be shared, and the next `up` of who
 /// has no container now gets them again.
-async fn remove_images(
-    cx: &Context,
-    images: &Images,
-    identity: &Identity,
-) -> Result<Vec<String>, Fault> {
+async fn remove_images(images: &Images, identity: &Identity) -> Result<Vec<String>, Fault> {
     let explain = |error: ImageError| error.explain();
     let repository = image_repository(identity);
     let mut removed = images
         .remove_repository(&repository)
         .await
         .map_err(explain)?;
-    for record in cx.store()?.records(StepKind::Image) {
-        // A copied folder has records of what the original built.
-        let Some(id) = built_here(record, identity) else {
-            continue;
-        };
-        let tag = images.remove_built(&id).await;
-        removed.extend(tag.map_err(explain)?);
-    }
+    let built = images.remove_built_by(&identity.id).await;
+    removed.extend(built.map_err(explain)?);
     Ok(removed)
 }
 

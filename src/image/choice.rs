@@ -67,7 +67,7 @@ fn choose(
         (Some(image), own) => match fits(&image) {
             Fit::Yes => Found::Fits(image.into()),
             Fit::OtherDigest(has) => Found::OtherDigest(has),
-            Fit::OtherDefinition if want.built == Some(image.id.as_str()) => {
+            Fit::OtherDefinition if image.is_built_by(want.builder) => {
                 changed(Place::Reference, &image)
             }
             Fit::OtherDefinition => match own {
@@ -83,26 +83,31 @@ mod tests {
     use std::{collections::BTreeMap, path::Path};
 
     use super::*;
-    use crate::image::{KEY_LABEL, obtain::testing};
+    use crate::image::{BUILDER_LABEL, KEY_LABEL, TAG_LABEL, builder, obtain::testing};
 
-    /// `name:key`, with the name as its id.
+    /// `name:key`, with the name as its id and who built it.
     fn built(image: &str) -> ImageInfo {
         let (id, key) = image.split_once(':').expect("an id and a key");
-        let labels = [(KEY_LABEL.to_owned(), key.to_owned())].into();
+        let labels = [
+            (KEY_LABEL, key.to_owned()),
+            (TAG_LABEL, "x:1".to_owned()),
+            (BUILDER_LABEL, builder(id, "x:1")),
+        ];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value));
         ImageInfo {
             id: id.into(),
-            labels,
+            labels: labels.into(),
             ..testing::image(None, None)
         }
     }
 
-    /// What is found for the key `k` by a worktree that last built the image `mine`.
+    /// What is found for the key `k` by the worktree `mine`.
     fn found(at_reference: Option<ImageInfo>, own: Option<&str>) -> String {
         let want = Want {
             root: Path::new("/"),
             reference: "x:1",
             own_tag: "devenv/a:image.x",
-            built: Some("mine"),
+            builder: "mine",
             pinned: Some("sha256:1"),
             definition: None,
             args: &BTreeMap::new(),
@@ -136,6 +141,15 @@ mod tests {
         assert_eq!(found(at("other:k"), Some("own:k")), "own");
         assert_eq!(found(at("other:k"), Some("own:old")), "other");
         assert_eq!(found(None, Some("own:old")), "Nothing");
+    }
+
+    /// A build on top of an image has its labels, but for those that it sets.
+    #[test]
+    fn who_builds_on_an_image_did_not_build_it() {
+        let mut on_top = built("mine:old");
+        on_top.labels.insert(TAG_LABEL.to_owned(), "y:1".to_owned());
+        assert!(!on_top.is_built_by("mine"));
+        assert_eq!(found(Some(on_top), None), "Taken");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The package set alone decides the cached layer; extra files and the configuration are laid on when it is loaded.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Read, Write},
     os::unix::fs::DirBuilderExt,
@@ -111,7 +112,7 @@ fn rootfs_inputs(debian: &Debian) -> Inputs {
     inputs
 }
 
-fn run_config(debian: &Debian, key: &Digest, tag: &str) -> Value {
+fn run_config(debian: &Debian, key: &Digest, tag: &str, labels: BTreeMap<String, String>) -> Value {
     let mut env = debian.env.clone();
     env.entry("PATH".into()).or_insert_with(|| PATH.into());
     let env: Vec<_> = env
@@ -122,6 +123,9 @@ fn run_config(debian: &Debian, key: &Digest, tag: &str) -> Value {
         "Env": env,
         "Labels": { KEY_LABEL: key.0, SOURCE_LABEL: Source::Debian.as_str(), TAG_LABEL: tag },
     });
+    for (name, value) in labels {
+        config["Labels"][name] = json!(value);
+    }
     let mut set = |name: &str, value: Value| {
         config[name] = value;
     };
@@ -148,11 +152,12 @@ struct Stored {
 }
 
 impl Images {
-    /// Builds the image from its packages, or from the cache, and tags it.
+    /// Builds the image from its packages, or from the cache, and tags it. It gets these labels beside devenv's own.
     pub async fn debian(
         &self,
         root: &Path,
         image: &Image,
+        labels: BTreeMap<String, String>,
         events: &StepEvents,
         cancel: &CancellationToken,
     ) -> Result<ImageInfo, ImageError> {
@@ -176,7 +181,7 @@ impl Images {
             architecture: go_arch(std::env::consts::ARCH).to_owned(),
             variant: None,
             os: "linux".to_owned(),
-            config: run_config(&debian, &key, &image.reference),
+            config: run_config(&debian, &key, &image.reference, labels),
             layers,
             tag: image.reference.clone(),
         };

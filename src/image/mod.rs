@@ -18,20 +18,13 @@ mod glob;
 mod libc;
 mod obtain;
 mod pull;
+mod remove;
 mod sources;
 mod trace;
 
 use std::{collections::BTreeMap, future::Future, path::PathBuf, time::Duration};
 
-use bollard::{
-    API_DEFAULT_VERSION, Docker,
-    errors::Error as EngineError,
-    models::ImageSummary,
-    query_parameters::{
-        ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
-        TagImageOptionsBuilder,
-    },
-};
+use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as EngineError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -57,11 +50,11 @@ pub const SOURCE_LABEL: &str = "dev.devenv.source";
 /// program share its layers but no image, so that none can remove another's.
 pub const TAG_LABEL: &str = "dev.devenv.tag";
 
+/// Label: the worktree that built an image, and for which tag. An image on top of it, of anybody, has the label too, but another tag.
+pub const BUILDER_LABEL: &str = "dev.devenv.builder";
+
 /// How long one request may stay without an answer: an engine reads a whole image before it says a word.
 const PATIENCE: Duration = Duration::from_secs(3600);
-
-/// A superseded image of a Dockerfile younger than this may still be in the making by another run.
-const YOUNG: Duration = Duration::from_secs(600);
 
 /// How devenv built an image: the value of [`SOURCE_LABEL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +102,12 @@ impl ImageInfo {
         self.labels.get(KEY_LABEL).cloned().map(Digest)
     }
 
+    /// Whether the worktree of this id built it.
+    pub fn is_built_by(&self, id: &str) -> bool {
+        let tag = self.labels.get(TAG_LABEL);
+        tag.is_some_and(|tag| self.labels.get(BUILDER_LABEL) == Some(&builder(id, tag)))
+    }
+
     /// A variable of the image's environment.
     pub fn env(&self, name: &str) -> Option<&str> {
         let entries = self.config.get("Env")?.as_array()?;
@@ -123,6 +122,11 @@ impl ImageInfo {
         let user = self.config.get("User")?.as_str()?;
         (!user.is_empty()).then_some(user)
     }
+}
+
+/// The value of [`BUILDER_LABEL`].
+fn builder(id: &str, tag: &str) -> String {
+    format!("{id} {tag}")
 }
 
 /// The images of one engine.
@@ -217,152 +221,6 @@ impl Images {
             .ok_or_else(|| ImageError::Vanished {
                 reference: reference.to_owned(),
             })
-    }
-
-    /// Removes the tag, and the image when nothing else needs it. No error when there is none.
-    pub async fn remove(&self, reference: &str) -> Result<(), ImageError> {
-        let options = RemoveImageOptionsBuilder::default().build();
-        match self
-            .docker
-            .remove_image(reference, Some(options), None)
-            .await
-        {
-            Ok(_)
-            | Err(EngineError::DockerResponseServerError {
-                status_code: 404, ..
-            }) => Ok(()),
-            // Removed by another run in the same moment: the engine has several words for that.
-            Err(_) if self.inspect(reference).await?.is_none() => Ok(()),
-            Err(error) => Err(ImageError::engine("remove an image", error)),
-        }
-    }
-
-    /// Removes every tag of a repository, such as `devenv/hello-1a2b3c4d`, and what was built there before; the removed tags.
-    pub async fn remove_repository(&self, repository: &str) -> Result<Vec<String>, ImageError> {
-        let tagged = self.list(&[("reference", repository)]).await?;
-        let mut removed = Vec::new();
-        for tag in tagged.into_iter().flat_map(|image| image.repo_tags) {
-            // The filter is a pattern; the name must be this one.
-            if tag.rsplit_once(':').map(|(name, _)| name) == Some(repository) {
-                self.remove(&tag).await?;
-                removed.push(tag);
-            }
-        }
-        removed.sort();
-        for image in self.nameless().await? {
-            if image.repository() == Some(repository) {
-                self.remove_nameless(&image.id).await?;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// Removes an image that was built for a reference of the file, with what was built for it before; the tag, if it was there.
-    /// What a container uses stays, and so does what has the tag by now.
-    pub async fn remove_built(&self, id: &str) -> Result<Option<String>, ImageError> {
-        let image = self.inspect(id).await?;
-        let Some(tag) = image.and_then(|mut image| image.labels.remove(TAG_LABEL)) else {
-            return Ok(None);
-        };
-        let named = self.inspect(&tag).await?;
-        let mut removed = None;
-        if named.is_some_and(|named| named.id == id) && !self.is_used(id).await {
-            self.remove(&tag).await?;
-            removed = Some(tag.clone());
-        }
-        self.sweep(&tag).await;
-        Ok(removed)
-    }
-
-    /// Whether a container, running or not, is of this image; so when the engine does not say.
-    async fn is_used(&self, id: &str) -> bool {
-        let filters = [("ancestor", vec![id])].into_iter().collect();
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let users = self.docker.list_containers(Some(options)).await;
-        !users.is_ok_and(|users| users.is_empty())
-    }
-
-    async fn list(&self, filters: &[(&str, &str)]) -> Result<Vec<ImageSummary>, ImageError> {
-        let filters = filters.iter().map(|(name, value)| (*name, vec![*value]));
-        let options = ListImagesOptionsBuilder::default()
-            .filters(&filters.collect())
-            .build();
-        let images = self.docker.list_images(Some(options)).await;
-        images.map_err(|error| ImageError::engine("list images", error))
-    }
-
-    /// Images built by devenv that have no tag.
-    async fn nameless(&self) -> Result<Vec<Nameless>, ImageError> {
-        let images = self
-            .list(&[("dangling", "true"), ("label", SOURCE_LABEL)])
-            .await?;
-        Ok(images.into_iter().map(Nameless).collect())
-    }
-
-    /// Removes what was built for this tag before, by this run or one that was killed. What a container uses stays.
-    async fn sweep(&self, tag: &str) {
-        let now = jiff::Timestamp::now().as_second();
-        for image in self.nameless().await.unwrap_or_default() {
-            let young = now - image.created < YOUNG.as_secs() as i64;
-            let may_be_in_the_making = image.is(Source::Dockerfile) && young;
-            if image.label(TAG_LABEL) == Some(tag) && !may_be_in_the_making {
-                // In use, or removed by another run: both are fine.
-                let _ = self.remove_nameless(&image.id).await;
-            }
-        }
-    }
-
-    /// Removes an image without a tag. Asked by its id, the engine would remove it with a tag that another run gives it just now:
-    /// so it gets a tag to be removed, and goes with it only when that is its last.
-    async fn remove_nameless(&self, id: &str) -> Result<(), ImageError> {
-        // The engine keeps what a container uses, and would keep the tag with it.
-        if self.is_used(id).await {
-            return Ok(());
-        }
-        let (repository, tag) = (
-            "devenv/removed",
-            id.rsplit(':').next().unwrap_or(id).to_owned() + "-" + &std::process::id().to_string(),
-        );
-        let options = TagImageOptionsBuilder::default()
-            .repo(repository)
-            .tag(&tag)
-            .build();
-        match self.docker.tag_image(id, Some(options)).await {
-            Ok(()) => self.remove(&format!("{repository}:{tag}")).await,
-            Err(EngineError::DockerResponseServerError {
-                status_code: 404, ..
-            }) => Ok(()),
-            Err(error) => Err(ImageError::engine("remove an image", error)),
-        }
-    }
-}
-
-/// An image without a tag.
-struct Nameless(ImageSummary);
-
-impl std::ops::Deref for Nameless {
-    type Target = ImageSummary;
-
-    fn deref(&self) -> &ImageSummary {
-        &self.0
-    }
-}
-
-impl Nameless {
-    fn label(&self, name: &str) -> Option<&str> {
-        self.labels.get(name).map(String::as_str)
-    }
-
-    /// The repository of the tag it was built for.
-    fn repository(&self) -> Option<&str> {
-        Some(self.label(TAG_LABEL)?.rsplit_once(':')?.0)
-    }
-
-    fn is(&self, source: Source) -> bool {
-        self.label(SOURCE_LABEL) == Some(source.as_str())
     }
 }
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Bases, DockerfileBuild, Found, ImageError, ImageInfo, Images, Place, Tried, blocking,
-    debian::lock, debian_inputs, dockerfile_inputs, pull::Silence,
+    BUILDER_LABEL, Bases, DockerfileBuild, Found, ImageError, ImageInfo, Images, Place, Tried,
+    blocking, builder, debian::lock, debian_inputs, dockerfile_inputs, pull::Silence,
 };
 use crate::{
     config::Image,
@@ -23,8 +23,8 @@ pub struct Want<'a> {
     pub reference: &'a str,
     /// The tag of this worktree's own, for when another's definition has the reference.
     pub own_tag: &'a str,
-    /// The id of the image this worktree last built.
-    pub built: Option<&'a str>,
+    /// The id of this worktree.
+    pub builder: &'a str,
     /// The digest devenv.lock has for it.
     pub pinned: Option<&'a str>,
     /// Its `[image.*]` table.
@@ -226,11 +226,13 @@ impl Images {
         let image = want
             .definition
             .expect("only called with a key, which comes from the definition");
+        let labels = [(BUILDER_LABEL.to_owned(), builder(want.builder, tag))].into();
         match &image.dockerfile {
             Some(dockerfile) if image.debian.is_none() => {
                 let build = DockerfileBuild {
                     args: want.args.clone(),
                     bases: want.bases.clone(),
+                    labels,
                     ..DockerfileBuild::tagged(tag)
                 };
                 self.dockerfile(want.root, dockerfile, build, events, cancel)
@@ -241,7 +243,8 @@ impl Images {
                     reference: tag.to_owned(),
                     ..image.clone()
                 };
-                self.debian(want.root, &tagged, events, cancel).await
+                self.debian(want.root, &tagged, labels, events, cancel)
+                    .await
             }
         }
     }

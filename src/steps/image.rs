@@ -16,13 +16,10 @@ use crate::{
     lockfile::{ImageRow, Lock},
     plan::{Acted, Action, Digest, Input, Inputs, Output, Outputs, Reason, Verdict, image_step},
     runtime::Identity,
-    store::StepRecord,
 };
 
 /// Of an image's output: the tag that has it, when another worktree's definition has the reference.
 const OWN_TAG: &str = "tag";
-/// Of an image's record: a digest of the folder it was built for. A copy of that has the record too.
-const FOLDER: &str = "folder";
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
     let wanted = Wanted::of(cx).await?;
@@ -76,10 +73,7 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     }
     // What another worktree built stays its own.
     if let (Some(inputs), How::Built) = (inputs, how) {
-        let mut output = wanted.output(image.clone());
-        let folder = folder_of(&cx.steps.identity);
-        output.values.insert(FOLDER.to_owned(), folder);
-        cx.record(inputs, BTreeMap::new(), output)?;
+        cx.record(inputs, BTreeMap::new(), wanted.output(image.clone()))?;
     }
     if image.origin.as_deref() == Some("dockerfile") {
         cx.warn_of_build_secrets(&wanted.secrets);
@@ -100,8 +94,6 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
 struct Wanted<'a> {
     reference: String,
     own_tag: String,
-    /// The id of the image that was last made here.
-    built: Option<String>,
     pinned: Option<String>,
     definition: Option<&'a Image>,
     args: BTreeMap<String, String>,
@@ -125,10 +117,8 @@ impl<'a> Wanted<'a> {
             Some(dockerfile) => cx.build_args(dockerfile).await?,
             None => Default::default(),
         };
-        let record = cx.steps.store.record(cx.id());
         Ok(Self {
             own_tag: own_tag(&cx.steps.identity, cx.id()),
-            built: record.and_then(|record| built_here(record, &cx.steps.identity)),
             pinned: row.map(|row| row.digest.clone()),
             reference,
             definition,
@@ -143,7 +133,7 @@ impl<'a> Wanted<'a> {
             root: &cx.steps.root,
             reference: &self.reference,
             own_tag: &self.own_tag,
-            built: self.built.as_deref(),
+            builder: &cx.steps.identity.id,
             pinned: self.pinned.as_deref(),
             definition: self.definition,
             args: &self.args,
@@ -205,18 +195,6 @@ async fn pin(cx: &Cx<'_>, wanted: &Wanted<'_>, digest: &str) -> Result<(), Fault
         lock.images.insert(row.reference.clone(), row);
     };
     blocking(move || Lock::update(&root, change).map(drop)).await
-}
-
-/// The id of the image that the record is of, unless it came here with a copy of another folder.
-pub fn built_here(record: StepRecord, identity: &Identity) -> Option<String> {
-    let StepRecord { output, .. } = record;
-    let folder = output.values.get(FOLDER);
-    let is_here = folder.is_none_or(|folder| *folder == folder_of(identity));
-    is_here.then_some(output.digest)
-}
-
-fn folder_of(identity: &Identity) -> String {
-    Digest::of(&identity.root).short().to_owned()
 }
 
 /// A table's name has no dot, and apps' images have no other tag than that: the two never meet.

@@ -46,7 +46,6 @@ use crate::{
 
 pub use address::POSTGRES_PORT;
 pub use container::ports;
-pub use image::built_here;
 pub use mask::too_short_secrets;
 pub use ports::published;
 pub use postgres::{target as postgres_target, volume as postgres_volume};

@@ -237,3 +237,43 @@ fn a_copy_of_the_folder_did_not_build_what_the_original_did() {
     let plan = original.ok(&["plan"]).stdout;
     assert!(!plan.contains("no image on the engine"), "{plan}");
 }
+
+#[test]
+fn what_was_built_here_stays_known_without_the_folder_of_devenv() {
+    let shared = Shared::new();
+    let [project, other] = ["1\n", "2\n"].map(|version| shared.project(version, ""));
+    project.ok(&["up"]);
+    other.ok(&["up"]);
+    let forget = |project: &Project| {
+        std::fs::remove_dir_all(project.join(".devenv")).expect("removed");
+    };
+    forget(&project);
+    has_nothing_to_do(&project);
+    // An edited definition moves the reference, as ever.
+    forget(&project);
+    project.write("own/version", "3\n");
+    let plan = project.ok(&["plan"]);
+    assert!(
+        !plan.stdout.contains("was built elsewhere"),
+        "{}",
+        plan.all()
+    );
+    project.ok(&["up"]);
+    assert_eq!(version(&project), "3\n");
+    let things = engine::things_of(&project);
+    let own = |thing: &&String| thing.starts_with("image");
+    assert_eq!(things.iter().find(own), None);
+
+    // Another's stays, and its own goes.
+    for project in [&other, &project] {
+        forget(project);
+    }
+    let down = other.ok(&["down", "--volumes", "--images"]).stdout;
+    assert!(!down.contains(&shared.reference), "{down}");
+    has_nothing_to_do(&project);
+    forget(&project);
+    let down = project.ok(&["down", "--volumes", "--images"]).stdout;
+    assert!(down.contains(&shared.reference), "{down}");
+    let plan = project.ok(&["plan"]).stdout;
+    assert!(plan.contains("no image on the engine"), "{plan}");
+}

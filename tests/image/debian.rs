@@ -131,8 +131,10 @@ async fn cancel_leaves_nothing_behind() {
         bench.events.clone(),
     );
     let token = cancel.clone();
-    let mut build =
-        tokio::spawn(async move { images.debian(&root, &image, &events, &token).await });
+    let mut build = tokio::spawn(async move {
+        let labels = Default::default();
+        images.debian(&root, &image, labels, &events, &token).await
+    });
     // Once mmdebstrap has its folder, it is in the middle of its work.
     let work = loop {
         let record = tokio::select! {

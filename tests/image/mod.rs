@@ -7,6 +7,7 @@ mod obtain;
 mod pull;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
@@ -128,9 +129,13 @@ impl Bench {
     }
 
     async fn debian(&self, image: &Image) -> Result<ImageInfo, ImageError> {
-        let build = self
-            .images
-            .debian(self.root(), image, &self.events, &self.cancel);
+        let build = self.images.debian(
+            self.root(),
+            image,
+            BTreeMap::new(),
+            &self.events,
+            &self.cancel,
+        );
         build.await
     }
 

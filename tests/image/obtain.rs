@@ -22,7 +22,7 @@ async fn what_is_on_the_engine_is_taken_as_it_is() {
         root: bench.root(),
         reference: &tag,
         own_tag: "devenv-image-test-not:used",
-        built: None,
+        builder: "a-test",
         pinned: Some("sha256:0"),
         definition: Some(&image),
         args: &args,
@@ -50,7 +50,7 @@ async fn a_definition_is_built_when_no_registry_answers_and_again_when_it_change
             root,
             reference,
             own_tag: "devenv-image-test-not:used",
-            built: None,
+            builder: "a-test",
             pinned: None,
             definition: Some(definition),
             args,
@@ -85,11 +85,10 @@ async fn a_definition_is_built_when_no_registry_answers_and_again_when_it_change
     assert_eq!(bench.log(), Vec::<String>::new());
 
     image.debian.as_mut().unwrap().command = vec!["echo".into(), "two".into()];
-    let edited = Want {
-        built: Some(&first.id),
-        ..wanted(&root, &tag, &image, &args)
-    };
-    let second = bench.obtain(edited).await.unwrap();
+    let second = bench
+        .obtain(wanted(&root, &tag, &image, &args))
+        .await
+        .unwrap();
     assert_ne!(second.id, first.id);
     assert_eq!(bench.run(&tag, &[]).await, "two\n");
     let log = bench.log();
@@ -108,38 +107,38 @@ async fn of_two_definitions_of_a_reference_the_second_gets_a_tag_of_its_own() {
     let image = definition(&tag);
     let mut other = definition(&tag);
     other.debian.as_mut().unwrap().command = vec!["echo".into(), "other".into()];
-    let want = |image| Want {
+    let want = |image, builder| Want {
         root: bench.root(),
         reference: &tag,
         own_tag: &own_tag,
-        built: None,
+        builder,
         pinned: None,
         definition: Some(image),
         args: &args,
         bases: &NO_BASES,
     };
-    let (one, two) = tokio::join!(bench.obtain(want(&image)), bench.obtain(want(&other)));
+    let (one, two) = tokio::join!(
+        bench.obtain(want(&image, "one")),
+        bench.obtain(want(&other, "two"))
+    );
     let (one, two) = (one.unwrap(), two.unwrap());
     let mut tags = [&one.reference, &two.reference];
     tags.sort();
     let mut expected = [&tag, &own_tag];
     expected.sort();
     assert_eq!(tags, expected);
-    assert_eq!(bench.obtain(want(&image)).await.unwrap(), one);
-    assert_eq!(bench.obtain(want(&other)).await.unwrap(), two);
+    assert_eq!(bench.obtain(want(&image, "one")).await.unwrap(), one);
+    assert_eq!(bench.obtain(want(&other, "two")).await.unwrap(), two);
     assert_eq!(bench.run(&two.id, &[]).await, "other\n");
 
     // Who has the reference edits the definition: only its own image moves.
-    let (mut mine, built) = match one.reference == tag {
-        true => (image.clone(), &one),
-        false => (other.clone(), &two),
+    let (mut mine, builder) = match one.reference == tag {
+        true => (image.clone(), "one"),
+        false => (other.clone(), "two"),
     };
     mine.debian.as_mut().unwrap().command = vec!["echo".into(), "edited".into()];
-    let edited = Want {
-        built: Some(&built.id),
-        ..want(&mine)
-    };
-    assert_eq!(bench.obtain(edited).await.unwrap().reference, tag);
+    let edited = bench.obtain(want(&mine, builder)).await.unwrap();
+    assert_eq!(edited.reference, tag);
     assert_eq!(bench.run(&tag, &[]).await, "edited\n");
     assert!(bench.images.inspect(&own_tag).await.unwrap().is_some());
 }
@@ -153,7 +152,7 @@ async fn one_error_names_everything_tried() {
         root: bench.root(),
         reference: &tag,
         own_tag: "devenv-image-test-not:used",
-        built: None,
+        builder: "a-test",
         pinned: None,
         definition: None,
         args: &args,
