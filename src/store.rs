@@ -8,7 +8,7 @@ mod run_log;
 mod secrets;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -104,7 +104,10 @@ pub enum Since {
     Unfinished,
 }
 
+/// In the project's folder.
+const DIR: &str = ".devenv";
 const IDENTITY: &str = "identity.json";
+const FORMER: &str = "former.json";
 
 /// `kind.name/port` → host port.
 pub type Ports = BTreeMap<String, u16>;
@@ -113,7 +116,7 @@ impl Store {
     /// The store of the project at `root`. Makes nothing until something is written.
     pub fn new(root: &Path) -> Self {
         Self {
-            dir: root.join(".devenv"),
+            dir: root.join(DIR),
         }
     }
 
@@ -160,17 +163,45 @@ impl Store {
         self.read(&self.dir.join(IDENTITY))
     }
 
+    /// The one it had until now stays known, with what was made under it.
     pub fn save_identity(&self, id: &str) -> Result<(), StoreError> {
-        match self.identity().as_deref() == Some(id) {
-            true => Ok(()),
-            false => self.write(&self.dir.join(IDENTITY), &id),
+        match self.identity() {
+            Some(kept) if kept == id => return Ok(()),
+            Some(kept) => self.add_former(&kept)?,
+            None => {}
         }
+        self.write(&self.dir.join(IDENTITY), &id)
     }
 
     /// When nothing of that name is left.
-    pub fn forget_identity(&self) -> Result<(), StoreError> {
-        let path = self.dir.join(IDENTITY);
-        remove_file(path)
+    pub fn forget_identity(&self, id: &str) -> Result<(), StoreError> {
+        if self.identity().as_deref() == Some(id) {
+            remove_file(self.dir.join(IDENTITY))?;
+        }
+        let _lock = self.lock_former()?;
+        let mut former = self.former();
+        match former.remove(id) {
+            true => self.write(&self.dir.join(FORMER), &former),
+            false => Ok(()),
+        }
+    }
+
+    /// Ids of this folder that the user was told of: each is taken up again when the project gets its name back.
+    pub fn former(&self) -> BTreeSet<String> {
+        self.read(&self.dir.join(FORMER)).unwrap_or_default()
+    }
+
+    pub fn add_former(&self, id: &str) -> Result<(), StoreError> {
+        let _lock = self.lock_former()?;
+        let mut former = self.former();
+        match former.insert(id.to_owned()) {
+            true => self.write(&self.dir.join(FORMER), &former),
+            false => Ok(()),
+        }
+    }
+
+    fn lock_former(&self) -> Result<Lock, StoreError> {
+        self.lock_file("former.lock")
     }
 
     pub fn ports(&self) -> Ports {
@@ -180,14 +211,16 @@ impl Store {
     /// Adds these ports to the remembered ones.
     pub fn save_ports(&self, ports: &Ports) -> Result<(), StoreError> {
         let path = self.dir.join("ports.json");
-        let guard = self.dir.join("ports.lock");
-        let _lock = Lock::acquire_blocking(&guard).map_err(|source| StoreError::Lock {
-            path: guard,
-            source,
-        })?;
+        let _lock = self.lock_file("ports.lock")?;
         let mut all = self.ports();
         all.extend(ports.iter().map(|(name, port)| (name.clone(), *port)));
         self.write(&path, &all)
+    }
+
+    /// While a file of the folder is read, changed and written.
+    fn lock_file(&self, name: &str) -> Result<Lock, StoreError> {
+        let path = self.dir.join(name);
+        Lock::acquire_blocking(&path).map_err(|source| StoreError::Lock { path, source })
     }
 
     /// Tries to become the one run that changes this worktree's things.

@@ -20,12 +20,11 @@ use crate::{
     event::{Events, Explain, Fault, FaultClass},
     image::Images,
     lockfile::Lock,
-    plan::{self, Digest, FileCache, Plan},
+    plan::{self, FileCache, Plan},
     report,
-    runtime::{AnyRuntime, Identity, RuntimeKind, docker},
+    runtime::{AnyRuntime, RuntimeKind},
     steps::{self, Engine, Steps},
     store::Store,
-    sys::docker_host::Endpoint,
     toolchain::{Locking, Toolchain},
 };
 
@@ -193,27 +192,6 @@ impl Context {
 
     fn engine(&self) -> Result<Engine, Fault> {
         runtime::of_kind(self.choice()?.kind, self.identity()?)
-    }
-
-    /// Who this worktree is: two folders of the same name are two identities. With a new name the project keeps the id that its
-    /// containers and data have; a copied or moved folder has its own, as the path is part of it.
-    pub fn identity(&self) -> Result<Identity, Fault> {
-        let project = self.config()?.project.name.clone();
-        let root = self.root()?.display().to_string();
-        let folder = format!("-{}", &Digest::of(&root).0[..8]);
-        let kept = self.store()?.identity().filter(|id| id.ends_with(&folder));
-        Ok(Identity {
-            id: kept.unwrap_or_else(|| format!("{project}{folder}")),
-            project,
-            root,
-        })
-    }
-
-    /// Who this worktree was when it made what it has on the engine: for when devenv.toml cannot be read.
-    pub async fn found_identity(&self) -> Option<Identity> {
-        let endpoint = Endpoint::find().ok()?;
-        let root = self.root().ok()?.display().to_string();
-        docker::identity_at(&endpoint, &root).await.ok()?
     }
 
     /// Everything the steps of a run share.

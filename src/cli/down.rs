@@ -55,10 +55,10 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let (sides, unknown) = take_both_down(cx, &args, &needs, &identity).await;
     let is_known = unknown.is_none();
     if is_known && sides.iter().all(|side| side.kept.is_empty()) && args.images {
-        forget_identity(cx)?;
+        forget_identity(cx, &identity)?;
     }
-    for name in sides.iter().flat_map(|side| &side.former) {
-        anstream::eprintln!("{}", orphans::former(name));
+    for id in sides.iter().flat_map(|side| &side.former) {
+        anstream::eprintln!("{}", orphans::former(&cx.store()?, id)?);
     }
     let mut removed = Removed::default();
     for side in &sides {
@@ -175,8 +175,8 @@ async fn remove_images(images: &Images, identity: &Identity) -> Result<Vec<Strin
 }
 
 /// Nothing carries the name any more that the project had.
-fn forget_identity(cx: &Context) -> Result<(), Fault> {
-    let forgotten = cx.store()?.forget_identity();
+fn forget_identity(cx: &Context, identity: &Identity) -> Result<(), Fault> {
+    let forgotten = cx.store()?.forget_identity(&identity.id);
     forgotten.map_err(|error| error.explain())
 }
 

@@ -15,6 +15,7 @@ mod exec;
 mod exit;
 mod failure;
 mod hint;
+mod identity;
 mod install;
 mod interrupt;
 mod left_over;

@@ -7,8 +7,9 @@ use crate::{
     event::{Event, Explain, Fault, Outcome, count},
     plan::{Action, Decision, Plan, Reason},
     proto::Leftover,
-    runtime::{Listing, Runtime},
+    runtime::{Identity, Listing, Runtime},
     steps::Steps,
+    store::Store,
 };
 
 pub fn find(listing: &Listing, plan: &Plan) -> Vec<StepId> {
@@ -18,18 +19,27 @@ pub fn find(listing: &Listing, plan: &Plan) -> Vec<StepId> {
 }
 
 /// What is left of another name and cannot be told for sure to be this project's: another one may see its folder by the same path.
-pub fn former(name: &str) -> String {
-    format!(
+/// From now on the advice holds: the project is that one when it gets its name.
+pub fn former(store: &Store, id: &str) -> Result<String, Fault> {
+    store.add_former(id).map_err(|error| error.explain())?;
+    let name = Identity::name_of(id);
+    Ok(format!(
         "a project `{name}` was in this folder, and its containers are left: \
-         set `name` to that and run `devenv down` to stop them, if it is this one"
-    )
+         if it was this one, set `name = \"{name}\"` and run `devenv down` to stop them"
+    ))
 }
 
 /// Removes them, each with its reason in the events. Their volumes stay.
 pub async fn remove(steps: &Steps, listing: &Listing) -> Result<(), Fault> {
     let events = &steps.events;
-    for name in &listing.former {
-        events.notice(former(name));
+    // What the project had under the name it had until now is stopped like what another runtime has.
+    let left = steps.store.identity();
+    let told = listing
+        .former
+        .iter()
+        .filter(|id| Some(*id) != left.as_ref());
+    for id in told {
+        events.notice(former(&steps.store, id)?);
     }
     for step in find(listing, &steps.plan) {
         let decision = Decision::of(Action::Remove, vec![Reason::Orphan]);

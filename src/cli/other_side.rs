@@ -1,4 +1,5 @@
-//! What the runtime that is not used has of this worktree: it is stopped before the other one starts the same, and its data are told of.
+//! What this worktree has and does not use now: by the runtime that is not used, or under the name that the project had until now. It is
+//! stopped before the same is started here, and its data are told of.
 
 use std::collections::BTreeSet;
 
@@ -7,24 +8,54 @@ use crate::{
     config::{StepId, StepKind},
     event::{Explain, Fault},
     plan::{Action, Decision, Reason},
-    runtime::{AnyRuntime, Listing, Runtime, RuntimeKind},
-    steps::{Steps, postgres_volume},
+    runtime::{AnyRuntime, Identity, Listing, Runtime, RuntimeKind},
+    steps::{Engine, Steps, postgres_volume},
 };
 
 pub struct OtherSide {
     runtime: AnyRuntime,
     listing: Listing,
+    /// The name under which it was started, when that is not the project's any more.
+    name: Option<String>,
 }
 
-/// What is there; `None` when there is nothing, or nobody to tell.
-pub async fn find(cx: &Context, steps: &Steps) -> Option<OtherSide> {
-    let kind = steps.engine.as_ref().ok()?.runtime.kind();
-    let runtime = runtime::other(kind, cx.identity().ok()?)?.runtime;
-    let listing = runtime.list().await.ok()?;
-    Some(OtherSide { runtime, listing })
+/// What is there; nothing where there is nobody to tell.
+pub async fn find(cx: &Context, steps: &Steps) -> Result<Vec<OtherSide>, Fault> {
+    let Ok(engine) = &steps.engine else {
+        return Ok(Vec::new());
+    };
+    let kind = engine.runtime.kind();
+    let mut sides = Vec::new();
+    let other = runtime::other(kind, cx.identity()?);
+    sides.extend(OtherSide::of(other, None).await);
+    if let Some(left) = cx.left_identity()? {
+        let name = Identity::name_of(&left.id).to_owned();
+        // Processes are the folder's, whatever the project is called.
+        let containers = match kind {
+            RuntimeKind::Docker => Some(runtime::of_kind(kind, left)?),
+            RuntimeKind::Process => runtime::other(kind, left),
+        };
+        sides.extend(OtherSide::of(containers, Some(name)).await);
+    }
+    Ok(sides)
 }
 
 impl OtherSide {
+    async fn of(engine: Option<Engine>, name: Option<String>) -> Option<Self> {
+        let runtime = engine?.runtime;
+        let listing = runtime.list().await.ok()?;
+        Some(Self {
+            runtime,
+            listing,
+            name,
+        })
+    }
+
+    /// Whether it is what the project had under the name it had until now.
+    pub fn is_of_other_name(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// What `up` stops, and why.
     pub fn rows(&self) -> Vec<(StepId, Decision)> {
         let instances = self.listing.instances.iter();
@@ -34,11 +65,16 @@ impl OtherSide {
     }
 
     fn decision(&self) -> Decision {
-        let what = match self.runtime.kind() {
-            RuntimeKind::Docker => "it is a container, and services are plain processes now",
-            RuntimeKind::Process => "it is a process, and services are containers now",
+        let what = match (&self.name, self.runtime.kind()) {
+            (Some(name), _) => format!("it was started when the project was called `{name}`"),
+            (None, RuntimeKind::Docker) => {
+                "it is a container, and services are plain processes now".to_owned()
+            }
+            (None, RuntimeKind::Process) => {
+                "it is a process, and services are containers now".to_owned()
+            }
         };
-        Decision::of(Action::Remove, vec![Reason::State { what: what.into() }])
+        Decision::of(Action::Remove, vec![Reason::State { what }])
     }
 
     /// Stops all of it, dependants first. Its data stay.
@@ -68,8 +104,29 @@ impl OtherSide {
         Ok(())
     }
 
-    /// Says of each database that begins empty here where the data are that it has there.
+    /// Says where the data are that it has there.
     pub async fn tell_data(&self, steps: &Steps, goals: &BTreeSet<StepId>) -> Result<(), Fault> {
+        match &self.name {
+            Some(name) => self.tell_volumes(steps, name).await,
+            None => self.tell_databases(steps, goals).await,
+        }
+    }
+
+    /// All that was made under the other name, once: it is not used from now on.
+    async fn tell_volumes(&self, steps: &Steps, name: &str) -> Result<(), Fault> {
+        let volumes = self.runtime.volumes().await;
+        let volumes = volumes.map_err(|error| error.explain())?;
+        if !volumes.is_empty() {
+            steps.events.notice(format!(
+                "the data that the project had as `{name}` are kept in {}: set `name = \"{name}\"` and run `devenv up` to use them again",
+                volume_list(name, &steps.identity, &volumes)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Of each database that begins empty here.
+    async fn tell_databases(&self, steps: &Steps, goals: &BTreeSet<StepId>) -> Result<(), Fault> {
         let mut databases = steps.plan.graph().closure(goals.iter().cloned());
         databases.retain(|id| id.kind == StepKind::Postgres);
         if databases.is_empty() {
@@ -91,7 +148,7 @@ impl OtherSide {
             let from = self.runtime.kind().as_str();
             let place = match self.runtime.volume_folder(&volume) {
                 Some(folder) => format!("`{}`", folder.display()),
-                None => format!("Docker volume `{}_{volume}`", steps.identity.id),
+                None => format!("Docker volume `{}-{volume}`", steps.identity.id),
             };
             let message = format!(
                 "it begins without data here; what it had as a {} is in {place}, and `devenv db copy --from {from} {id}` carries it over",
@@ -101,4 +158,19 @@ impl OtherSide {
         }
         Ok(())
     }
+}
+
+/// ``volume `web-1a2b3c4d-db-data` ``
+fn volume_list(name: &str, identity: &Identity, volumes: &[String]) -> String {
+    let id = Identity::new(name, &identity.root).id;
+    let names: Vec<_> = volumes
+        .iter()
+        .map(|short| format!("`{id}-{short}`"))
+        .collect();
+    let noun = if names.len() == 1 {
+        "volume"
+    } else {
+        "volumes"
+    };
+    format!("{noun} {}", names.join(", "))
 }

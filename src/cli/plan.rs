@@ -56,7 +56,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     let goals = run_steps::goals(&plan, &named)?;
     let steps = cx.steps(cx.silent_events())?;
     let mut rows = orphan_rows(&steps).await?;
-    if let Some(other) = other_side::find(cx, &steps).await {
+    for other in other_side::find(cx, &steps).await? {
         rows.extend(other.rows());
     }
     let preview = Preview::of(&steps, &goals).await;

@@ -101,9 +101,10 @@ impl<'a> Run<'a> {
 
     async fn alone(&self, cx: &Context, session: &Session) -> Result<RunResult, Fault> {
         let goals = goals(&*cx.plan()?, &self.steps)?;
-        // Before anything is made under this name.
-        let remembered = cx.store()?.save_identity(&cx.identity()?.id);
-        remembered.map_err(|error| error.explain())?;
+        // Before anything is made under this name. What was made under another one is stopped first.
+        if cx.left_identity()?.is_none() {
+            remember_identity(cx)?;
+        }
         if let Some(message) = cx.choice()?.notice() {
             session.events().notice(message);
         }
@@ -115,9 +116,12 @@ impl<'a> Run<'a> {
         interrupt::ending(preview::missing(&steps, &goals)).await?;
         if self.orphans == Orphans::Remove {
             interrupt::ending(remove_orphans(&steps, &goals)).await?;
-            if let Some(other) = other_side::find(cx, &steps).await {
+            for other in other_side::find(cx, &steps).await? {
                 interrupt::ending(other.stop(&steps)).await?;
                 other.tell_data(&steps, &goals).await?;
+                if other.is_of_other_name() {
+                    remember_identity(cx)?;
+                }
             }
         }
         let result = session
@@ -155,6 +159,11 @@ impl<'a> Run<'a> {
     fn show_timings(&self, records: &[Record], plan: &Plan) {
         anstream::eprint!("{}", timings(records, plan));
     }
+}
+
+fn remember_identity(cx: &Context) -> Result<(), Fault> {
+    let remembered = cx.store()?.save_identity(&cx.identity()?.id);
+    remembered.map_err(|error| error.explain())
 }
 
 async fn remove_orphans(steps: &Steps, goals: &BTreeSet<StepId>) -> Result<(), Fault> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{PortRange, Probe, Restart, StepId},
-    plan::Inputs,
+    plan::{Digest, Inputs},
 };
 
 /// Whose things these are: one worktree of one project.
@@ -22,6 +22,32 @@ pub struct Identity {
     pub id: String,
     /// The worktree's absolute path, for people.
     pub root: String,
+}
+
+impl Identity {
+    /// That of a project for which nothing was made yet.
+    pub fn new(project: &str, root: &str) -> Self {
+        Self {
+            project: project.to_owned(),
+            id: format!("{project}{}", of_folder(root)),
+            root: root.to_owned(),
+        }
+    }
+
+    /// Whether an id was made for this folder, under whatever name.
+    pub fn is_of(id: &str, root: &str) -> bool {
+        id.ends_with(&of_folder(root))
+    }
+
+    /// The project's name that gives its folder this id.
+    pub fn name_of(id: &str) -> &str {
+        id.rsplit_once('-').map_or(id, |(name, _)| name)
+    }
+}
+
+/// `-1a2b3c4d`
+fn of_folder(root: &str) -> String {
+    format!("-{}", &Digest::of(root).0[..8])
 }
 
 /// One thing to keep running.
@@ -106,14 +132,23 @@ pub struct Started {
     /// Short names of the volumes that this start made.
     pub new_volumes: Vec<String>,
     /// Volumes that stand where those might be meant to: of this folder, but of a project with another name.
-    pub former_volumes: Vec<String>,
+    pub former_volumes: Vec<FormerVolume>,
+}
+
+/// A volume that was made when the project of this folder had another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerVolume {
+    /// As the engine knows it.
+    pub name: String,
+    /// The id of who made it.
+    pub identity: String,
 }
 
 /// Everything of this worktree that the runtime knows of, from one listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     pub instances: Vec<Instance>,
-    /// Other names that the project of this folder had, of which containers are left.
+    /// Ids that projects of this folder had under other names, and of which containers are left.
     pub former: BTreeSet<String>,
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::{Config, Port, Postgres, Service, StepId, StepKind},
     event::{Explain, Fault},
-    runtime::{SpecPort, Started},
+    runtime::{Identity, SpecPort, Started},
     store::Ports,
 };
 
@@ -116,8 +116,13 @@ impl Cx<'_> {
             self.events.notice(moved.clone());
         }
         for volume in &started.former_volumes {
+            // With that name in the file, the project is the one that has them.
+            let known = self.steps.store.add_former(&volume.identity);
+            known.map_err(|error| error.explain())?;
+            let name = Identity::name_of(&volume.identity);
             self.events.notice(format!(
-                "its data is new; volume `{volume}` has data of a project in this folder with another name: set `name` back to use it"
+                "its data is new; volume `{}` has data of a project `{name}` in this folder: to use it, set `name = \"{name}\"` and run `devenv up`",
+                volume.name
             ));
         }
         let taken = ports.iter().filter_map(|(name, port)| {

@@ -1,7 +1,7 @@
 //! Two copies of a project never meet: not in names, networks, data or ports.
 
 use super::postgres::full_project;
-use crate::support::{engine, http, image};
+use crate::support::{Project, engine, http, image};
 
 #[test]
 fn two_folders_with_the_same_project_name_run_at_once() {
@@ -45,25 +45,6 @@ fn a_renamed_project_keeps_its_containers_and_its_data() {
     assert_eq!(project.instance("postgres.db"), database);
     assert_eq!(project.sql("select name from users"), "ada");
 
-    // Nothing proves any more that this was the same project: its data is told, not taken.
-    project.ok(&["down"]);
-    std::fs::remove_dir_all(project.join(".devenv")).unwrap();
-    let up = project.ok(&["up"]);
-    assert!(
-        up.stderr.contains("set `name` back to use it"),
-        "{}",
-        up.all()
-    );
-    assert_eq!(project.sql("select count(*) from users"), "0");
-    project.ok(&["down", "--volumes", "--images"]);
-    project.write("devenv.toml", &config);
-    project.ok(&["up"]);
-    assert_eq!(project.sql("select name from users"), "ada");
-    project.write(
-        "devenv.toml",
-        &config.replace("name = \"web\"", "name = \"renamed\""),
-    );
-
     // With all that carries the old name, that name goes.
     project.ok(&["down", "--volumes", "--images"]);
     assert_eq!(engine::things_of(&project), Default::default());
@@ -71,6 +52,96 @@ fn a_renamed_project_keeps_its_containers_and_its_data() {
     let things = engine::things_of(&project);
     let named = |thing: &String| thing.contains("renamed-") && !thing.contains("web-");
     assert!(things.iter().any(named), "{things:?}");
+}
+
+/// The name in what a message says about the file.
+fn named(text: &str) -> String {
+    let (_, rest) = text.split_once("set `name = \"").expect("advice");
+    rest.split('"').next().expect("a name").to_owned()
+}
+
+/// What `.devenv` knew is lost, and the project has another name: nothing proves any more that it is the same one.
+#[test]
+fn after_a_loss_and_a_new_name_the_advice_leads_to_the_old_data_and_back() {
+    let images = image::postgres();
+    let project = full_project(&images);
+    let config = project.read("devenv.toml");
+    let rename = |name: &str| {
+        let line = format!("name = \"{name}\"");
+        project.write("devenv.toml", &config.replacen("name = \"web\"", &line, 1));
+    };
+    project.ok(&["up"]);
+    project.sql("insert into users values ('ada')");
+    project.ok(&["down"]);
+    std::fs::remove_dir_all(project.join(".devenv")).unwrap();
+    rename("renamed");
+    let up = project.ok(&["up"]);
+    assert!(up.stderr.contains("its data is new"), "{}", up.all());
+    assert_eq!(project.sql("select count(*) from users"), "0");
+    project.sql("insert into users values ('bob')");
+
+    // Exactly what it says.
+    rename(&named(&up.stderr));
+    let plan = project.ok(&["plan"]);
+    let reason = "it was started when the project was called `renamed`";
+    assert!(plan.stdout.contains(reason), "{}", plan.all());
+    let up = project.ok(&["up"]);
+    assert_eq!(project.sql("select name from users"), "ada");
+    let things = engine::things_of(&project);
+    let left = |thing: &&String| thing.starts_with("container") && thing.contains("renamed-");
+    assert_eq!(things.iter().find(left), None);
+    assert!(up.stderr.contains("are kept in volume"), "{}", up.all());
+    let again = project.ok(&["up"]);
+    assert!(again.stderr.contains("Nothing to do"), "{}", again.all());
+
+    // What was made since is where it was.
+    assert_eq!(named(&up.stderr), "renamed");
+    rename("renamed");
+    project.ok(&["up"]);
+    assert_eq!(project.sql("select name from users"), "bob");
+    project.ok(&["down", "--volumes", "--images"]);
+    rename("web");
+    project.ok(&["up"]);
+    assert_eq!(project.sql("select name from users"), "ada");
+}
+
+#[test]
+fn containers_left_by_a_lost_name_are_stopped_as_the_advice_says() {
+    let base = image::busybox();
+    let file = |name: &str| {
+        format!(
+            "[project]\nname = \"{name}\"\n\n[service.one]\nimage = \"{}\"\ncommand = [\"sleep\", \"600\"]\nstop_grace = \"0s\"\n",
+            base.reference
+        )
+    };
+    let project = Project::new(&file("two-words"));
+    project.ok(&["up"]);
+    // It keeps its id with this name, and its labels have both.
+    project.write("devenv.toml", &file("between"));
+    project.ok(&["restart"]);
+    std::fs::remove_dir_all(project.join(".devenv")).unwrap();
+    project.write("devenv.toml", &file("renamed"));
+    let up = project.ok(&["up"]);
+    assert!(
+        up.stderr.contains("its containers are left"),
+        "{}",
+        up.all()
+    );
+    assert_eq!(named(&up.stderr), "two-words");
+    let before = project.instance("service.one");
+
+    project.write("devenv.toml", &file(&named(&up.stderr)));
+    let down = project.ok(&["down"]);
+    assert!(
+        down.stdout.contains("Stopped 1 container"),
+        "{}",
+        down.all()
+    );
+    project.write("devenv.toml", &file("renamed"));
+    assert_eq!(project.instance("service.one"), before);
+    let up = project.ok(&["up"]);
+    assert!(up.stderr.contains("Nothing to do"), "{}", up.all());
+    assert!(!up.stderr.contains("are left"), "{}", up.all());
 }
 
 #[test]

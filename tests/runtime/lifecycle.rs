@@ -1,6 +1,6 @@
 use devenv::{
     config::Restart,
-    runtime::{Instance, InstanceState, OneShot, Runtime, RuntimeError, STABLE},
+    runtime::{FormerVolume, Instance, InstanceState, OneShot, Runtime, RuntimeError, STABLE},
 };
 
 use super::world::{Kind, World, id, port, volume};
@@ -36,12 +36,15 @@ async fn containers_of_a_former_name_are_told_and_left_alone(world: World) {
     assert!(first.former_volumes.is_empty());
     let renamed = world.renamed("devenv-other");
     let listing = renamed.runtime.list().await.unwrap();
-    assert_eq!(listing.former, ["devenv-test".to_owned()].into());
+    assert_eq!(listing.former, [world.identity.id.clone()].into());
     assert!(listing.instances.is_empty());
     let mut spec = renamed.script("app.hello", "sleep 1000");
     spec.mounts = vec![volume("data", "/data"), volume("other", "/other")];
     let other = renamed.start(&spec).await;
-    let former = format!("{}-data", world.identity.id);
+    let former = FormerVolume {
+        name: format!("{}-data", world.identity.id),
+        identity: world.identity.id.clone(),
+    };
     assert_eq!(other.former_volumes, [former]);
     assert!(renamed.start(&spec).await.former_volumes.is_empty());
     assert!(world.instance("app.hello").await.is_some());

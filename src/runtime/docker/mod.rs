@@ -142,7 +142,7 @@ impl Runtime for Docker {
         let former = former
             .into_iter()
             .filter(|container| label::instance(container).is_some())
-            .filter_map(|container| label::get(container, label::PROJECT))
+            .filter_map(|container| label::get(container, label::IDENTITY))
             .map(str::to_owned)
             .collect();
         Ok(Listing { instances, former })

@@ -12,7 +12,7 @@ use super::{
     engine::status,
     label::{self, IDENTITY},
 };
-use crate::runtime::RuntimeError;
+use crate::runtime::{FormerVolume, RuntimeError};
 
 /// What was found when a volume was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,21 +49,25 @@ impl Docker {
     }
 
     /// Volumes of this folder that have one of these short names under another identity. Asks only when a volume was made.
-    pub(super) async fn former_volumes(&self, new: &[String]) -> Result<Vec<String>, RuntimeError> {
+    pub(super) async fn former_volumes(
+        &self,
+        new: &[String],
+    ) -> Result<Vec<FormerVolume>, RuntimeError> {
         if new.is_empty() {
             return Ok(Vec::new());
         }
         let volumes = self.labelled_volumes(self.labels().root_filter()).await?;
-        let is_former = |volume: &Volume| {
-            let other = volume.labels.get(IDENTITY);
-            let other = other.filter(|_| !self.labels().are_on(Some(&volume.labels)));
-            other.is_some_and(|other| {
-                let mut names = new.iter().map(|short| label::volume_name(other, short));
-                names.any(|name| name == volume.name)
+        let former = |volume: Volume| {
+            let identity = volume.labels.get(IDENTITY)?.clone();
+            let mut names = new.iter().map(|short| label::volume_name(&identity, short));
+            let is_former = !self.labels().are_on(Some(&volume.labels))
+                && names.any(|name| name == volume.name);
+            is_former.then_some(FormerVolume {
+                name: volume.name,
+                identity,
             })
         };
-        let former = volumes.into_iter().filter(is_former);
-        Ok(former.map(|volume| volume.name).collect())
+        Ok(volumes.into_iter().filter_map(former).collect())
     }
 
     async fn labelled_volumes(&self, label: String) -> Result<Vec<Volume>, RuntimeError> {
