@@ -108,7 +108,7 @@ pub enum LockError {
     #[error("`{FILE}` is broken: {message}")]
     Parse { message: String, spot: Spot },
     #[error("`{FILE}` has version {found}, this devenv reads version {VERSION}")]
-    Version { found: u32 },
+    Version { found: u32, spot: Spot },
     #[error("cannot write `{}`", path.display())]
     Write {
         path: PathBuf,
@@ -125,10 +125,14 @@ impl Explain for LockError {
                 .class(FaultClass::Usage)
                 .at_spot(FILE, spot)
                 .help("restore the file from git, or delete it and run `devenv lock`"),
-            LockError::Version { .. } => fault
+            LockError::Version { spot, .. } => fault
                 .class(FaultClass::Usage)
+                .at_spot(FILE, spot)
                 .help("it was written by another version of devenv: use that one, or delete the file and run `devenv lock`"),
-            LockError::Read { .. } | LockError::Write { .. } => fault.class(FaultClass::Environment),
+            LockError::Read { .. } => fault
+                .class(FaultClass::Environment)
+                .help("make it a file that this user may read, or delete it and run `devenv lock`"),
+            LockError::Write { .. } => fault.class(FaultClass::Environment),
         }
     }
 }
@@ -167,6 +171,7 @@ impl Lock {
         if document.version != VERSION {
             return Err(LockError::Version {
                 found: document.version,
+                spot: Spot::of(text, text.find("version").unwrap_or_default()),
             });
         }
         Ok(Self {
@@ -326,7 +331,7 @@ mod tests {
         };
         expect![[r#"`devenv.lock` is broken: unknown variant `npm`, expected one of `system`, `http`, `cargo`, `pip`, `apt` Some(File { path: "devenv.lock", line: 3, column: 8 })"#]]
             .assert_eq(&check("version = 1\n[tool.a]\nfrom = \"npm\"\n"));
-        expect![[r#"`devenv.lock` has version 2, this devenv reads version 1 None"#]]
+        expect![[r#"`devenv.lock` has version 2, this devenv reads version 1 Some(File { path: "devenv.lock", line: 1, column: 1 })"#]]
             .assert_eq(&check("version = 2\n"));
         // A merge left its marks.
         let merged = check("version = 1\n<<<<<<< HEAD\n");

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{
-    Global, OutputFormat, exit, failure,
+    Global, OutputFormat, exit, failure, identity, root,
     runtime::{self, Choice, Wanted},
     session,
 };
@@ -38,6 +38,10 @@ pub struct Context {
     config: OnceLock<Arc<Config>>,
     plan: OnceLock<Arc<Plan>>,
     files: OnceLock<Arc<FileCache>>,
+    /// Set by [`Context::needs_no_lock`], with the lock as it is then.
+    lock: OnceLock<Lock>,
+    /// Set by [`Context::find_root`].
+    root: OnceLock<PathBuf>,
     /// The file as it was read, also when it has errors: failures point into it.
     source: OnceLock<Arc<Source>>,
     /// What there is to say beside a failure, for JSON.
@@ -57,6 +61,8 @@ impl Context {
             config: OnceLock::new(),
             plan: OnceLock::new(),
             files: OnceLock::new(),
+            lock: OnceLock::new(),
+            root: OnceLock::new(),
             source: OnceLock::new(),
             answer: OnceLock::new(),
             unwritten: OnceLock::new(),
@@ -89,25 +95,26 @@ impl Context {
 
     /// The folder that holds devenv.toml: the current one or the nearest above it. Absolute, links resolved.
     pub fn root(&self) -> Result<PathBuf, Fault> {
-        let start = self.directory.canonicalize().map_err(|error| {
-            Fault::new(format!("cannot open folder `{}`", self.directory.display()))
-                .class(FaultClass::Usage)
-                .note(error.to_string())
-        })?;
-        // Also what is no file: a folder or a broken link of the name must not let a parent's file be taken.
-        let found = start
-            .ancestors()
-            .find(|dir| dir.join(config::FILE).symlink_metadata().is_ok());
-        match found {
-            Some(dir) => is_file(dir),
-            None => Err(Fault::new(format!(
-                "no `{}` in `{}` or any folder above it",
-                config::FILE,
-                start.display()
-            ))
-            .class(FaultClass::Usage)
-            .help("run devenv inside a project, or name its folder with `-C DIR`")),
+        match self.root.get() {
+            Some(root) => Ok(root.clone()),
+            None => root::of(&self.directory),
         }
+    }
+
+    /// As [`Context::root`], also of a project whose file is gone or is no file: the folder for which something was made.
+    pub async fn find_root(&self) -> Result<PathBuf, Fault> {
+        let root = match root::with_state(&self.directory)? {
+            Some(root) => root,
+            None => match self.root() {
+                Ok(root) => root,
+                Err(absent) => {
+                    let start = root::start(&self.directory)?;
+                    let found = identity::on_engine(&start).await;
+                    found.map(|_| start).ok_or(absent)?
+                }
+            },
+        };
+        Ok(self.root.get_or_init(|| root).clone())
     }
 
     /// The checked file. The fault counts its errors and brings each.
@@ -149,11 +156,42 @@ impl Context {
     }
 
     pub fn lock(&self) -> Result<Lock, Fault> {
+        if let Some(lock) = self.lock.get() {
+            return Ok(lock.clone());
+        }
         Lock::read(&self.root()?).map_err(|error| error.explain())
+    }
+
+    /// For who only looks at what runs, or stops it: what the lock pins decides nothing of that. Who starts something next needs it.
+    pub fn needs_no_lock(&self) -> Result<(), Fault> {
+        let root = self.root()?;
+        self.lock.get_or_init(|| {
+            Lock::read(&root).unwrap_or_else(|error| {
+                let fault = error.explain();
+                let place = fault.site.map(|site| format!("{site}: "));
+                let place = place.unwrap_or_default();
+                anstream::eprintln!(
+                    "warning: {place}{}; this command does without it, `devenv up` does not",
+                    fault.message
+                );
+                Lock::default()
+            })
+        });
+        Ok(())
     }
 
     pub fn store(&self) -> Result<Store, Fault> {
         Ok(Store::new(&self.root()?))
+    }
+
+    /// The tools for commands of the user's own: the lock decides nothing where it pins none.
+    pub fn own_tools(&self) -> Result<Toolchain, Fault> {
+        let config = self.config()?;
+        let mut tools = config.toolchain.values();
+        if !tools.any(|tool| tool.from.is_locked()) {
+            self.needs_no_lock()?;
+        }
+        self.toolchain()
     }
 
     /// The tools of the file and its lock. In CI a tool that is not locked is an error, not a look-up.
@@ -186,8 +224,8 @@ impl Context {
 
     /// As [`Context::choice`], also with a file that cannot be read.
     pub fn kind(&self) -> RuntimeKind {
-        self.choice()
-            .map_or(RuntimeKind::Docker, |choice| choice.kind)
+        let choice = self.choice().or_else(|_| runtime::automatic(self));
+        choice.map_or(RuntimeKind::Docker, |choice| choice.kind)
     }
 
     fn engine(&self) -> Result<Engine, Fault> {
@@ -216,6 +254,7 @@ impl Context {
 
     /// Where the app's database is reached from this machine, while it runs.
     pub async fn database(&self, id: &StepId) -> Result<Target, Fault> {
+        self.needs_no_lock()?;
         let steps = self.steps(self.silent_events())?;
         if !steps.config.postgres.contains_key(&id.name) {
             return Err(Fault::new(format!("devenv.toml has no `{id}`")).class(FaultClass::Usage));
@@ -305,23 +344,4 @@ impl Context {
             ));
         }
     }
-}
-
-/// The folder, if what is called devenv.toml in it is a file or a link to one.
-fn is_file(dir: &Path) -> Result<PathBuf, Fault> {
-    let path = dir.join(config::FILE);
-    let what = match path.metadata() {
-        Ok(meta) if meta.is_file() => return Ok(dir.to_path_buf()),
-        Ok(meta) if meta.is_dir() => "it is a folder".to_owned(),
-        Ok(_) => "it is neither a file nor a link to one".to_owned(),
-        Err(error) => match path.read_link() {
-            Ok(target) => format!("it is a link to `{}`: {error}", target.display()),
-            Err(_) => error.to_string(),
-        },
-    };
-    let fault = Fault::new(format!("cannot read `{}`", path.display()));
-    Err(fault
-        .class(FaultClass::Usage)
-        .note(what)
-        .help("make it a file, or remove it to use that of a folder above"))
 }

@@ -40,10 +40,12 @@ struct Removed {
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    cx.find_root().await?;
+    cx.needs_no_lock()?;
     // Without a readable file everything can still be stopped, all at once.
     let (identity, needs) = match cx.plan() {
         Ok(plan) => (cx.identity()?, plan.graph()),
-        Err(fault) => match cx.found_identity().await {
+        Err(fault) => match found(cx).await? {
             Some(identity) => {
                 cx.show(&fault);
                 (identity, Graph::default())
@@ -81,6 +83,14 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     }
     cx.answer(&removed, text);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whose things are to go, when there is no plan: the file's, if it can be read at all.
+async fn found(cx: &Context) -> Result<Option<Identity>, Fault> {
+    match cx.config() {
+        Ok(_) => cx.identity().map(Some),
+        Err(_) => cx.found_identity().await,
+    }
 }
 
 /// What became of either side, and why nothing is known of the one in use.

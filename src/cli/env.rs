@@ -29,7 +29,7 @@ pub enum Shell {
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
-    let toolchain = cx.toolchain()?;
+    let toolchain = cx.own_tools()?;
     warn(&toolchain).await;
     let env: BTreeMap<String, String> = toolchain
         .env()

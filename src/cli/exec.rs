@@ -35,6 +35,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
                 user: args.user,
                 ..Exec::default()
             };
+            cx.needs_no_lock()?;
             let step = names::running(cx, &step).await?;
             inside(cx, &step, exec).await
         }
@@ -69,7 +70,7 @@ pub async fn inside(cx: &Context, step: &StepId, exec: Exec) -> Result<ExitCode,
 
 /// Becomes the command: signals, terminal and exit code are its own. Returns only when it cannot be run.
 async fn on_host(cx: &Context, command: Vec<String>) -> Result<ExitCode, Fault> {
-    let toolchain = cx.toolchain()?;
+    let toolchain = cx.own_tools()?;
     let missing = warn(&toolchain).await;
     let mut spawn = Spawn::new(command);
     spawn.env = toolchain.env();

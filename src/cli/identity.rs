@@ -1,9 +1,11 @@
 //! Who this worktree is: the id in the names of all that is made for it. See [`Identity`].
 
+use std::path::Path;
+
 use super::context::Context;
 use crate::{
     event::Fault,
-    runtime::{Identity, docker},
+    runtime::{Identity, docker, process},
     sys::docker_host::Endpoint,
 };
 
@@ -39,10 +41,28 @@ impl Context {
         Ok(kept.filter(|id| Identity::is_of(id, &root)))
     }
 
-    /// Who this worktree was when it made what it has on the engine: for when devenv.toml cannot be read.
-    pub async fn found_identity(&self) -> Option<Identity> {
-        let endpoint = Endpoint::find().ok()?;
-        let root = self.root().ok()?.display().to_string();
-        docker::identity_at(&endpoint, &root).await.ok()?
+    /// Who this worktree was when it made what it has: for when devenv.toml cannot be read.
+    pub async fn found_identity(&self) -> Result<Option<Identity>, Fault> {
+        let root = self.root()?;
+        let folder = root.display().to_string();
+        if let Some(id) = self.kept_id()? {
+            return Ok(Some(Identity {
+                project: Identity::name_of(&id).to_owned(),
+                id,
+                root: folder,
+            }));
+        }
+        Ok(match on_engine(&root).await {
+            Some(identity) => Some(identity),
+            // Processes are known by their folder.
+            None => process::has_something(&root).then(|| Identity::new("devenv", &folder)),
+        })
     }
+}
+
+/// Who made what the folder has on the engine; `None` also when that does not say.
+pub async fn on_engine(root: &Path) -> Option<Identity> {
+    let endpoint = Endpoint::find().ok()?;
+    let root = root.display().to_string();
+    docker::identity_at(&endpoint, &root).await.ok()?
 }

@@ -66,6 +66,7 @@ struct JsonLine<'a> {
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    cx.needs_no_lock()?;
     let options = LogOptions {
         follow: args.follow,
         tail: args.tail,

@@ -32,6 +32,7 @@ mod proto;
 mod ps;
 mod psql;
 mod restart;
+mod root;
 mod run;
 mod run_lock;
 mod run_steps;

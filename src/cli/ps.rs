@@ -41,6 +41,7 @@ pub struct Row {
 }
 
 pub async fn run(cx: &Context, _args: Args) -> Result<ExitCode, Fault> {
+    cx.needs_no_lock()?;
     let rows = rows(cx).await?;
     cx.answer(&rows, || text(&rows));
     Ok(ExitCode::SUCCESS)

@@ -24,6 +24,7 @@ pub struct Args {
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    cx.needs_no_lock()?;
     let config = cx.config()?;
     let id = match args.database {
         Some(name) => named(&*cx.plan()?, &name)?,

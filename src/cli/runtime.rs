@@ -99,7 +99,8 @@ pub fn choose(cx: &Context) -> Result<Choice, Fault> {
     }
 }
 
-fn automatic(cx: &Context) -> Result<Choice, Fault> {
+/// From what there is, whatever the file says.
+pub fn automatic(cx: &Context) -> Result<Choice, Fault> {
     if process::is_watched(&cx.root()?) {
         return Ok(Choice {
             kind: RuntimeKind::Process,

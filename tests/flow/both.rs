@@ -11,13 +11,13 @@ exec /bin/busybox httpd -f -p "$LISTEN" -h "$www"
 "#;
 
 /// A database with a migration, an app that needs it, and a service beside them.
-struct Both {
-    project: Project,
+pub(super) struct Both {
+    pub project: Project,
     _images: std::sync::Arc<image::PostgresImages>,
 }
 
 impl Both {
-    fn new(runtime: &'static str) -> Self {
+    pub fn new(runtime: &'static str) -> Self {
         let images = image::postgres();
         let project = Project::new(&format!(
             r#"
@@ -81,6 +81,8 @@ macro_rules! in_both {
         }
     };
 }
+
+pub(super) use in_both;
 
 in_both!(
     comes_up_answers_and_has_nothing_to_do_the_second_time,

@@ -3,6 +3,7 @@
 mod app;
 mod archived_postgres;
 mod both;
+mod broken_files;
 mod commands;
 mod database;
 mod db_copy;

@@ -8,7 +8,7 @@ use std::{path::Path, process::ExitCode};
 
 use super::{context::Context, exit, notices, runtime};
 use crate::{
-    config::{Config, ToolSource},
+    config::Config,
     event::{Explain, Fault, FaultClass},
     lockfile::Lock,
     report,
@@ -105,7 +105,7 @@ async fn engine(cx: &Context, root: &Path) -> Vec<Finding> {
 async fn tools(toolchain: &Toolchain, config: &Config, is_locked: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, tool) in &config.toolchain {
-        if is_locked || matches!(tool.from, ToolSource::System | ToolSource::Apt) {
+        if is_locked || !tool.from.is_locked() {
             findings.push(self::tool(toolchain, name).await);
         }
     }
