@@ -65,6 +65,14 @@ impl Explain for StoreError {
             }
             StoreError::Random { .. } => return fault,
         };
+        let is_state = |path: &&Path| path.file_name().is_some_and(|name| name == DIR);
+        let state = path.ancestors().find(is_state);
+        if let Some(file) = state.filter(|state| state.is_file()) {
+            return Fault::new(self.to_string())
+                .class(FaultClass::Environment)
+                .note(format!("`{}` is a file", file.display()))
+                .help("move it away: devenv keeps its state in a folder of that name");
+        }
         let owner = path.parent().and_then(other_owner);
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

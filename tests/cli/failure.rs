@@ -61,6 +61,35 @@ fn wrong_arguments_and_names_and_folders() {
     let folder = error(&["plan", "-C", "nowhere", "--output", "json"]);
     assert_eq!(folder["message"], "cannot open folder `nowhere`");
     assert_eq!(folder["class"], "usage");
+    let help = folder["help"].as_str().expect("help");
+    assert!(help.contains("`-C DIR`"), "{help}");
+}
+
+#[test]
+fn a_file_where_devenv_keeps_its_folder() {
+    let project = Project::new("[project]\nname = \"x\"\n\n[task.t]\nrun = \"true\"\n");
+    project.write(".devenv", "a file");
+    for args in [
+        &["run", "t"][..],
+        &["down"],
+        &["down", "--runtime", "process"],
+    ] {
+        let ran = project.run(&[args, &["--output", "json"]].concat());
+        let error = failure(&ran)["error"].clone();
+        assert_eq!(error["notes"][0], "`[ROOT]/.devenv` is a file", "{args:?}");
+        let help = error["help"].as_str().expect("help");
+        assert!(help.starts_with("move it away"), "{args:?}: {help}");
+        assert_eq!(ran.code, 3, "{args:?}");
+    }
+    project.ok(&["ps", "--runtime", "process"]);
+    let doctor = project.run(&["doctor"]);
+    assert!(
+        doctor
+            .stdout
+            .contains("problem  disk    `[ROOT]/.devenv` is a file"),
+        "{}",
+        doctor.all()
+    );
 }
 
 #[test]

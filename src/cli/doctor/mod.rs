@@ -169,7 +169,13 @@ fn disk(root: &Path) -> Vec<Finding> {
     let places = [Some(root.to_owned()), paths::cache_dir()];
     let mut findings = Vec::new();
     let state = root.join(".devenv");
-    if !fs::may_write(&state) {
+    if state.is_file() {
+        findings.push(Finding::problem(
+            "disk",
+            format!("`{}` is a file", state.display()),
+            Some("move it away: devenv keeps its state in a folder of that name".into()),
+        ));
+    } else if !fs::may_write(&state) {
         findings.push(Finding::problem(
             "disk",
             format!("this user may not write `{}`", state.display()),
