@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-pub use commands::{Begun, Killed};
+pub use commands::{Begun, Inside, Killed};
 pub use ready::Readiness;
 pub use run_log::RunLog;
 

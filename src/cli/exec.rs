@@ -2,15 +2,18 @@
 
 use std::{io::IsTerminal, os::unix::process::CommandExt, process::ExitCode};
 
-use super::{candidates, context::Context, env::warn, exit, names};
+use super::{candidates, context::Context, ending, env::warn, exit, names};
 use crate::{
     config::StepId,
     event::{Explain, Fault, FaultClass},
-    runtime::{Exec, Runtime, RuntimeError, RuntimeKind},
-    sys::{process::Spawn, terminal::Stdio},
+    runtime::{Exec, RuntimeError, RuntimeKind},
+    store::{Begun, Inside},
+    sys::{process::Spawn, random, terminal::Stdio},
 };
 
 /// Run a command with the project's tools first on PATH, or inside a running step. Its exit code is passed through.
+///
+/// A command inside a step ends with devenv: Ctrl-C, SIGTERM and SIGHUP are passed on, SIGKILL follows after 5 s or a second one.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The running step to run it in, by name (`hello`) or id (`app.hello`); on the host when absent.
@@ -44,7 +47,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
 }
 
 /// Runs it inside a running step, with this process' streams, and its terminal when there is one.
-pub async fn inside(cx: &Context, step: &StepId, exec: Exec) -> Result<ExitCode, Fault> {
+pub async fn inside(cx: &Context, step: &StepId, mut exec: Exec) -> Result<ExitCode, Fault> {
     let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let runtime = cx.runtime()?;
     let stdio = match runtime.kind() {
@@ -56,7 +59,8 @@ pub async fn inside(cx: &Context, step: &StepId, exec: Exec) -> Result<ExitCode,
             .class(FaultClass::Environment)
             .note(error.to_string())
     })?;
-    match runtime.exec(step, exec, stdio).await {
+    let _begun = marked(cx, step, &mut exec);
+    match ending::at_signals(&runtime, step, exec, stdio).await? {
         Ok(code) => Ok(exit::of_child(code)),
         Err(error @ RuntimeError::NoCommand { .. }) => {
             let fault = error.explain();
@@ -66,6 +70,21 @@ pub async fn inside(cx: &Context, step: &StepId, exec: Exec) -> Result<ExitCode,
         }
         Err(error) => Err(error.explain()),
     }
+}
+
+/// Gives it a mark to be found again by, in this process or, when that is killed, in the next. What is returned lasts as long as it.
+fn marked(cx: &Context, step: &StepId, exec: &mut Exec) -> Option<Begun> {
+    let mark = hex::encode(&random::key().ok()?[..16]);
+    exec.mark = Some(mark.clone());
+    let inside = Inside {
+        runtime: cx.kind().as_str().to_owned(),
+        step: step.clone(),
+        command: exec.argv.join(" "),
+        user: exec.user.clone(),
+        mark,
+    };
+    // It also runs where nothing can be written.
+    cx.store().ok()?.begin_inside("exec", inside).ok()
 }
 
 /// Becomes the command: signals, terminal and exit code are its own. Returns only when it cannot be run.

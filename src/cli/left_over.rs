@@ -1,10 +1,15 @@
 //! What a killed command left running on this machine is ended before the next one starts anything.
 
+use std::collections::BTreeSet;
+
+use rustix::process::Signal;
+
 use super::context::Context;
 use crate::{
     event::{Events, Explain, Fault, FaultClass},
-    store::{Begun, Killed},
-    sys::{left_over::Remaining, process::GRACE},
+    runtime::{Exec, Runtime, RuntimeKind},
+    store::{Begun, Inside, Killed},
+    sys::{marked::Remaining, process::GRACE},
 };
 
 /// Ends what killed commands of this worktree left. This one counts as running until what is returned is dropped.
@@ -12,7 +17,17 @@ pub async fn begin(cx: &Context, command: &str, events: Option<&Events>) -> Resu
     let store = cx.store()?;
     for killed in store.killed_commands() {
         let ended = killed.starter.end_left(GRACE).await;
-        let ended = ended.map_err(|remaining| still_there(&killed, &remaining))?;
+        let mut ended = ended.map_err(|remaining| still_there(&killed, &remaining))?;
+        if let Some(inside) = &killed.inside {
+            match end_inside(cx, inside).await {
+                Ok(names) => ended.extend(names),
+                Err(fault) => {
+                    // Nothing that is to come needs it gone: the next command tries again.
+                    tell(unended(&killed, inside, &fault), events);
+                    continue;
+                }
+            }
+        }
         if !ended.is_empty() {
             let names: Vec<_> = ended.into_iter().map(|name| format!("`{name}`")).collect();
             let names = names.join(", ");
@@ -27,6 +42,33 @@ pub async fn begin(cx: &Context, command: &str, events: Option<&Events>) -> Resu
     store
         .begin_command(command)
         .map_err(|error| error.explain())
+}
+
+async fn end_inside(cx: &Context, inside: &Inside) -> Result<BTreeSet<String>, Fault> {
+    let kind = match inside.runtime == RuntimeKind::Process.as_str() {
+        true => RuntimeKind::Process,
+        false => RuntimeKind::Docker,
+    };
+    let exec = Exec {
+        argv: vec![inside.command.clone()],
+        user: inside.user.clone(),
+        mark: Some(inside.mark.clone()),
+        ..Exec::default()
+    };
+    let runtime = match cx.kind() == kind {
+        true => cx.runtime()?,
+        false => cx.with_runtime(kind).runtime()?,
+    };
+    let ended = runtime.end_exec(&inside.step, &exec, Signal::TERM, GRACE);
+    ended.await.map_err(|error| error.explain())
+}
+
+fn unended(killed: &Killed, inside: &Inside, fault: &Fault) -> String {
+    let notes = fault.notes.join("; ");
+    format!(
+        "`{}` of the killed `devenv {}` may still run in `{}`: {notes}",
+        inside.command, killed.command, inside.step
+    )
 }
 
 fn tell(message: String, events: Option<&Events>) {

@@ -10,6 +10,7 @@ mod context;
 mod db;
 mod doctor;
 mod down;
+mod ending;
 mod env;
 mod exec;
 mod exit;

@@ -65,6 +65,12 @@ pub enum RuntimeError {
         command: String,
         cause: String,
     },
+    #[error("cannot end `{command}` in `{step}`")]
+    EndExec {
+        step: StepId,
+        command: String,
+        cause: String,
+    },
     #[error("`{step}` mounts `{source_path}`, which does not exist")]
     NoMountSource {
         step: StepId,
@@ -155,6 +161,10 @@ impl Explain for RuntimeError {
             RuntimeError::NoCommand { cause, .. } => fault
                 .note(cause.clone())
                 .help("name one that is there, on its PATH or by its whole path"),
+            RuntimeError::EndExec { step, cause, .. } => fault
+                .class(FaultClass::Environment)
+                .note(cause.clone())
+                .help(format!("`devenv restart {step}` ends it, too")),
             RuntimeError::NoMountSource { step, target, .. } => fault
                 .class(FaultClass::Usage)
                 .at_key(step.key_path().join("volumes").join(target))

@@ -9,9 +9,14 @@ mod probe;
 pub mod process;
 mod spec;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use futures_util::stream::BoxStream;
+use rustix::process::Signal;
 
 pub use error::RuntimeError;
 pub use probe::{LOOK, ProbeError, help_for_exit, look, probe};
@@ -81,6 +86,16 @@ pub trait Runtime {
 
     /// Runs a command inside what runs; its exit code.
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError>;
+
+    /// Ends what [`Runtime::exec`] runs with this mark: the signal, and SIGKILL for what is there after the grace; not what took a
+    /// session of its own. The names of what was ended, none when nothing was found.
+    async fn end_exec(
+        &self,
+        step: &StepId,
+        exec: &Exec,
+        signal: Signal,
+        grace: Duration,
+    ) -> Result<BTreeSet<String>, RuntimeError>;
 
     /// Resolves when the instance of the step exits, with its code, also when it is then started again by its
     /// restart policy. First looks whether it has already.
@@ -232,6 +247,16 @@ impl Runtime for AnyRuntime {
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {
         pass!(self, runtime => runtime.exec(step, exec, stdio).await)
+    }
+
+    async fn end_exec(
+        &self,
+        step: &StepId,
+        exec: &Exec,
+        signal: Signal,
+        grace: Duration,
+    ) -> Result<BTreeSet<String>, RuntimeError> {
+        pass!(self, runtime => runtime.end_exec(step, exec, signal, grace).await)
     }
 
     async fn exited(&self, step: &StepId) -> Result<i64, RuntimeError> {

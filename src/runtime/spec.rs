@@ -308,6 +308,20 @@ pub struct Exec {
     pub env: BTreeMap<String, String>,
     pub user: Option<String>,
     pub workdir: Option<String>,
+    /// What [`super::Runtime::end_exec`] finds it by. No other command has the same.
+    pub mark: Option<String>,
+}
+
+/// Variable that holds [`Exec::mark`], for the command and all it starts.
+pub const EXEC_MARK: &str = "DEVENV_EXEC";
+
+impl Exec {
+    /// Its own variables, and its mark.
+    pub(super) fn environment(&self) -> BTreeMap<String, String> {
+        let mark = self.mark.iter().cloned();
+        let mark = mark.map(|mark| (EXEC_MARK.to_owned(), mark));
+        self.env.clone().into_iter().chain(mark).collect()
+    }
 }
 
 /// A command that runs once, in a container of its own that is removed again.

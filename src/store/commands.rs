@@ -6,7 +6,10 @@ use std::{fs, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, remove_file};
-use crate::sys::{fs::Lock, left_over::Starter};
+use crate::{
+    config::StepId,
+    sys::{fs::Lock, left_over::Starter},
+};
 
 /// A command that runs, until this is dropped.
 #[derive(Debug)]
@@ -21,18 +24,41 @@ pub struct Killed {
     /// As the user knows it: `up`.
     pub command: String,
     pub starter: Starter,
+    pub inside: Option<Inside>,
     path: PathBuf,
+}
+
+/// A command that runs inside what runs: no child of devenv, so it is known by more than its starter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inside {
+    pub runtime: String,
+    pub step: StepId,
+    pub command: String,
+    pub user: Option<String>,
+    /// In its environment.
+    pub mark: String,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Known {
     command: String,
     starter: Starter,
+    #[serde(default)]
+    inside: Option<Inside>,
 }
 
 impl Store {
     /// Before the command starts its first process.
     pub fn begin_command(&self, command: &str) -> Result<Begun, StoreError> {
+        self.keep_begun(command, None)
+    }
+
+    /// As [`Store::begin_command`], for one that runs inside what runs.
+    pub fn begin_inside(&self, command: &str, inside: Inside) -> Result<Begun, StoreError> {
+        self.keep_begun(command, Some(inside))
+    }
+
+    fn keep_begun(&self, command: &str, inside: Option<Inside>) -> Result<Begun, StoreError> {
         let Some(starter) = Starter::own() else {
             return Ok(Begun { lock: None });
         };
@@ -41,6 +67,7 @@ impl Store {
         let known = Known {
             command: command.to_owned(),
             starter,
+            inside,
         };
         let bytes = serde_json::to_vec(&known).expect("plain data");
         match Lock::create(&path, &bytes) {
@@ -58,11 +85,12 @@ impl Store {
         let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
         paths.sort();
         let killed = |path: PathBuf| {
-            let Known { command, starter } = self.read(&path)?;
+            let known: Known = self.read(&path)?;
             let killed = !Lock::is_held(&path).ok()?;
             killed.then_some(Killed {
-                command,
-                starter,
+                command: known.command,
+                starter: known.starter,
+                inside: known.inside,
                 path,
             })
         };

@@ -3,25 +3,18 @@
 //! A program that took a session of its own, such as a compiler's cache server, means to stay and is not touched. Nothing is
 //! looked for unless asked.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    fs,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
 
-use super::processes::{Held, Processes, Stat, boot_id, variable};
+use super::{
+    marked::{Marked, Remaining},
+    processes::{Stat, boot_id},
+};
 
 /// Variable of every child: [`Starter::mark`] of the devenv that started it.
 pub const MARK: &str = "DEVENV_STARTED_BY";
-
-/// How long a killed process may take: one that hangs in the kernel is not waited for for ever.
-const KILL: Duration = Duration::from_secs(10);
-/// Between two looks at what is left.
-const POLL: Duration = Duration::from_millis(5);
 
 /// A process that starts others, as they are known by when it has gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,13 +23,6 @@ pub struct Starter {
     pub mark: String,
     /// What it starts is in its session.
     session: i32,
-}
-
-/// A process that is still there after SIGKILL, or may not be signalled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remaining {
-    pub pid: i32,
-    pub name: String,
 }
 
 impl Starter {
@@ -54,63 +40,12 @@ impl Starter {
 
     /// Ends all it left: SIGTERM, and SIGKILL for what is there after the grace. The names of what was ended.
     pub async fn end_left(&self, grace: Duration) -> Result<BTreeSet<String>, Remaining> {
-        let patience = Instant::now() + grace;
-        let mut names = BTreeSet::new();
-        let mut ending: BTreeMap<i32, (Held, String)> = BTreeMap::new();
-        loop {
-            ending.retain(|_, (process, _)| !process.has_ended());
-            for process in Held::find(|all| self.tree(all)) {
-                if let Entry::Vacant(entry) = ending.entry(process.pid) {
-                    let name = process.name();
-                    // What may not be signalled is told in the end.
-                    let _ = process.signal(Signal::TERM);
-                    names.insert(name.clone());
-                    entry.insert((process, name));
-                }
-            }
-            let Some((pid, (_, name))) = ending.first_key_value() else {
-                return Ok(names);
-            };
-            let now = Instant::now();
-            if now > patience + KILL {
-                let (pid, name) = (*pid, name.clone());
-                return Err(Remaining { pid, name });
-            }
-            if now > patience {
-                for (process, _) in ending.values() {
-                    let _ = process.signal(Signal::KILL);
-                }
-            }
-            sleep(POLL).await;
-        }
-    }
-
-    /// Its children and all that they started, but for what left its session. Never this process, nor what it runs under.
-    fn tree(&self, all: &Processes) -> BTreeSet<i32> {
-        let above = all.above(std::process::id() as i32);
-        let session = all
-            .iter()
-            .filter(|(pid, stat)| stat.session == self.session && !above.contains(pid));
-        let (mut found, mut unmarked) = (BTreeSet::new(), Vec::new());
-        for (pid, stat) in session {
-            match variable(pid, MARK) {
-                Some(mark) if mark == self.mark.as_bytes() => {
-                    found.insert(pid);
-                }
-                // Another devenv's: that one looks after it.
-                Some(_) => {}
-                None => unmarked.push((pid, stat.parent)),
-            }
-        }
-        // What was given another environment is known by its parent.
-        loop {
-            let children = unmarked.extract_if(.., |(_, parent)| found.contains(parent));
-            let children: Vec<i32> = children.map(|(pid, _)| pid).collect();
-            if children.is_empty() {
-                return found;
-            }
-            found.extend(children);
-        }
+        let left = Marked {
+            variable: MARK,
+            mark: &self.mark,
+            session: self.session,
+        };
+        left.end(Signal::TERM, grace).await
     }
 }
 
@@ -124,6 +59,7 @@ mod tests {
     use rustix::process::{Pid, kill_process};
 
     use super::*;
+    use crate::sys::processes::Processes;
 
     const GRACE: Duration = Duration::from_secs(60);
 

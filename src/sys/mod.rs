@@ -6,6 +6,7 @@ pub mod docker_host;
 pub mod fs;
 pub mod left_over;
 pub mod mark;
+pub mod marked;
 pub mod memory;
 pub mod net;
 pub mod paths;

@@ -135,6 +135,7 @@ impl Processes {
 pub struct Stat {
     pub parent: i32,
     pub session: i32,
+    /// Clock ticks since boot.
     pub(super) started: u64,
     pub(super) is_zombie: bool,
 }

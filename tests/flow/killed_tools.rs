@@ -13,7 +13,7 @@ const SIGNALS: [Signal; 2] = [Signal::Interrupt, Signal::Kill];
 fn end(up: Running, signal: Signal) {
     let code = match signal {
         Signal::Interrupt => 130,
-        Signal::Kill => -1,
+        Signal::Terminate | Signal::Hangup | Signal::Kill => -1,
     };
     up.signal(signal);
     let ran = up.wait();

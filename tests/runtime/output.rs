@@ -207,6 +207,7 @@ async fn exec_gives_code_and_both_streams(world: World) {
         env: [("NAME".to_owned(), "a b".to_owned())].into(),
         user: Some("1000".into()),
         workdir: Some("/tmp".into()),
+        ..Exec::default()
     };
     let (stdio, output) = Stdio::capture();
     assert_eq!(

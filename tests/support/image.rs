@@ -21,8 +21,17 @@ pub struct BusyboxImage {
 impl BusyboxImage {
     /// Imports it under a name that no other test has, so that each removes its own.
     pub fn import() -> Self {
+        Self::with(&APPLETS)
+    }
+
+    /// One with nothing to run but `sleep`.
+    pub fn without_a_shell() -> Self {
+        Self::with(&["sleep"])
+    }
+
+    fn with(applets: &[&str]) -> Self {
         let reference = format!("{REPOSITORY}:{}", unique());
-        let archive = root(&reference);
+        let archive = root(&reference, applets);
         // In full, and in one piece: Podman reads no separate tag, and makes `localhost/…` of a short name.
         let import = format!("docker.io/library/{reference}");
         on_engine(move |engine| async move {
@@ -40,7 +49,7 @@ impl BusyboxImage {
 }
 
 /// The archive of its root folder.
-fn root(reference: &str) -> Vec<u8> {
+fn root(reference: &str, applets: &[&str]) -> Vec<u8> {
     let busybox = std::fs::read("/bin/busybox")
         .expect("/bin/busybox, static: install the package `busybox-static`");
     let mut archive = tar::Builder::new(Vec::new());
@@ -67,7 +76,7 @@ fn root(reference: &str) -> Vec<u8> {
             .append_data(&mut header, path, bytes)
             .expect("a file in memory");
     }
-    for applet in APPLETS {
+    for applet in applets {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);

@@ -11,6 +11,8 @@ use super::{Project, Ran};
 
 pub enum Signal {
     Interrupt,
+    Terminate,
+    Hangup,
     Kill,
 }
 
@@ -114,6 +116,8 @@ impl Running {
         let pid = rustix::process::Pid::from_child(child);
         let signal = match signal {
             Signal::Interrupt => rustix::process::Signal::INT,
+            Signal::Terminate => rustix::process::Signal::TERM,
+            Signal::Hangup => rustix::process::Signal::HUP,
             Signal::Kill => rustix::process::Signal::KILL,
         };
         rustix::process::kill_process(pid, signal).expect("it is there");

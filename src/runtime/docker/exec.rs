@@ -99,7 +99,7 @@ impl Docker {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(stdio.has_terminal()),
-            env: Some(environment(&exec.env)),
+            env: Some(environment(&exec.environment())),
             cmd: Some(exec.argv.clone()),
             user: exec.user.clone(),
             working_dir: exec.workdir.clone(),
@@ -111,7 +111,7 @@ impl Docker {
     }
 
     /// The container's command has its own exit code only when it could be started.
-    fn exec_error(&self, step: &StepId, error: Error) -> RuntimeError {
+    pub(super) fn exec_error(&self, step: &StepId, error: Error) -> RuntimeError {
         match status(&error) {
             // 409: it is stopped or paused.
             Some(404 | 409) => RuntimeError::NotRunning { step: step.clone() },

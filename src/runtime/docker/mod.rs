@@ -5,6 +5,7 @@
 
 mod archive;
 mod container;
+mod ending;
 mod engine;
 mod exec;
 mod exited;
@@ -21,13 +22,14 @@ mod start;
 mod volume;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use bollard::models::ContainerSummary;
 use futures_util::stream::BoxStream;
+use rustix::process::Signal;
 use tokio::sync::OnceCell;
 
 use self::{engine::Engine, label::Labels};
@@ -199,6 +201,16 @@ impl Runtime for Docker {
 
     async fn exec(&self, step: &StepId, exec: Exec, stdio: Stdio) -> Result<i64, RuntimeError> {
         self.run_inside(step, exec, stdio).await
+    }
+
+    async fn end_exec(
+        &self,
+        step: &StepId,
+        exec: &Exec,
+        signal: Signal,
+        grace: Duration,
+    ) -> Result<BTreeSet<String>, RuntimeError> {
+        self.end_inside(step, exec, signal, grace).await
     }
 
     async fn exited(&self, step: &StepId) -> Result<i64, RuntimeError> {

@@ -1,12 +1,19 @@
 //! A command with the environment, folder and user of what runs.
 
-use std::{collections::BTreeMap, ffi::OsString, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    path::Path,
+    time::Duration,
+};
+
+use rustix::process::Signal;
 
 use super::{group::MARK, launch::COMMAND, record::Record};
 use crate::{
     config::StepId,
-    runtime::{Exec, RuntimeError},
-    sys::{child::Program, process::find_program, terminal::Stdio},
+    runtime::{EXEC_MARK, Exec, RuntimeError},
+    sys::{child::Program, marked::Marked, process::find_program, terminal::Stdio},
 };
 
 /// Runs it to its end; its exit code.
@@ -18,7 +25,7 @@ pub async fn exec(
     stdio: Stdio,
 ) -> Result<i64, RuntimeError> {
     let mut env = record.launch.env.clone();
-    env.extend(exec.env);
+    env.extend(exec.environment());
     env.insert(MARK.to_owned(), mark.to_owned());
     let cwd = Path::new(exec.workdir.as_deref().unwrap_or(&record.launch.cwd));
     is_there(&exec.argv[0], &env, cwd, &record.step)?;
@@ -43,6 +50,27 @@ pub async fn exec(
     code.map_err(|source| RuntimeError::Stdio {
         step: record.step.clone(),
         source,
+    })
+}
+
+/// Ends what runs with the mark.
+pub async fn end(
+    step: &StepId,
+    exec: &Exec,
+    signal: Signal,
+    grace: Duration,
+) -> Result<BTreeSet<String>, RuntimeError> {
+    let Some(mark) = &exec.mark else {
+        return Ok(BTreeSet::new());
+    };
+    let ended = Marked::end_found(EXEC_MARK, mark, signal, grace).await;
+    ended.map_err(|remaining| RuntimeError::EndExec {
+        step: step.clone(),
+        command: exec.argv.join(" "),
+        cause: format!(
+            "`{}` (pid {}) is still there",
+            remaining.name, remaining.pid
+        ),
     })
 }
 

@@ -18,7 +18,7 @@ mod settle;
 pub mod supervisor;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -29,6 +29,8 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
+
+use rustix::process::Signal;
 
 use self::{
     client::{Client, OtherUser, Watched},
@@ -348,6 +350,16 @@ impl Runtime for Process {
             return Err(RuntimeError::NotRunning { step: step.clone() });
         }
         exec::exec(&self.program, &record, &self.mark(&record), exec, stdio).await
+    }
+
+    async fn end_exec(
+        &self,
+        step: &StepId,
+        exec: &Exec,
+        signal: Signal,
+        grace: Duration,
+    ) -> Result<BTreeSet<String>, RuntimeError> {
+        exec::end(step, exec, signal, grace).await
     }
 
     async fn exited(&self, step: &StepId) -> Result<i64, RuntimeError> {
