@@ -53,7 +53,7 @@ pub enum RuntimeError {
     PortsTaken {
         step: StepId,
         port: String,
-        /// Who has the wanted ports: "8080 is held by `python3` (pid 12)".
+        /// Who has the wanted ports and those of the range: "8080 is held by `python3` (pid 12)".
         held: Vec<String>,
         range: String,
     },
@@ -148,9 +148,8 @@ impl Explain for RuntimeError {
             RuntimeError::PortsTaken { held, range, .. } => held
                 .iter()
                 .fold(fault, |fault, held| fault.note(held.clone()))
-                .note(format!("no port of {range} is free either"))
                 .class(FaultClass::Environment)
-                .help("stop what holds one of them, or widen `ports` in `[project]`"),
+                .help(format!("free one of them, or widen `ports` in `[project]`, which is {range}")),
             RuntimeError::NotRunning { .. } => fault
                 .class(FaultClass::Environment)
                 .help("start it with `devenv up`"),

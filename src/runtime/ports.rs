@@ -35,20 +35,22 @@ pub fn choose(
             .map(|host| (*host, why_not(*host, port, &chosen, occupancy)))
             .collect();
         let Some(host) = wanted.or_else(|| ladder(identity, step, port).find(free)) else {
+            let range =
+                (port.range.first..=port.range.last).filter(|host| !port.wanted.contains(host));
+            let all = refused
+                .into_iter()
+                .chain(range.map(|host| (host, why_not(host, port, &chosen, occupancy))));
             return Err(RuntimeError::PortsTaken {
                 step: step.clone(),
                 port: port.name.clone(),
-                held: refused
-                    .iter()
-                    .map(|(host, why)| format!("{host} {why}"))
-                    .collect(),
+                held: by_holder(all),
                 range: format!("{}-{}", port.range.first, port.range.last),
             });
         };
         moved.extend(
             refused
                 .iter()
-                .map(|(taken, why)| format!("port {taken} {why}; using {host}")),
+                .map(|(taken, why)| format!("port {taken} {}; using {host}", why.of_one())),
         );
         chosen.insert(port.name.clone(), host);
     }
@@ -60,19 +62,104 @@ pub fn choose(
     })
 }
 
-/// Why a port cannot be had, as part of a sentence: "is held by `python3` (pid 12)".
+/// Why a port cannot be had.
+#[derive(PartialEq, Eq)]
+enum WhyNot {
+    /// Another port of the same step has it.
+    Own(String),
+    /// It is kept for a step that comes first.
+    Kept(StepId),
+    Held(String),
+}
+
+impl WhyNot {
+    /// As part of a sentence: "is held by `python3` (pid 12)".
+    fn of_one(&self) -> String {
+        match self {
+            Self::Kept(step) => format!("goes to `{step}`, which comes first"),
+            Self::Own(_) | Self::Held(_) => self.of_ports(1),
+        }
+    }
+
+    /// Of one port or several, whether they are in use or not.
+    fn of_ports(&self, count: usize) -> String {
+        let are = if count == 1 { "is" } else { "are" };
+        match self {
+            Self::Own(name) => format!("{are} held by `{name}` of the same step"),
+            Self::Kept(step) => format!("{are} kept for `{step}` of this project"),
+            Self::Held(holder) => format!("{are} held by {holder}"),
+        }
+    }
+}
+
 fn why_not(
     host: u16,
     port: &SpecPort,
     chosen: &BTreeMap<String, u16>,
     occupancy: &Occupancy<'_>,
-) -> String {
+) -> WhyNot {
     if let Some((name, _)) = chosen.iter().find(|(_, taken)| **taken == host) {
-        return format!("is held by `{name}` of the same step");
+        return WhyNot::Own(name.clone());
     }
     match port.others.get(&host) {
-        Some(other) => format!("goes to `{other}`, which comes first"),
-        None => format!("is held by {}", (occupancy.holder)(host)),
+        Some(other) => WhyNot::Kept(other.clone()),
+        None => WhyNot::Held((occupancy.holder)(host)),
+    }
+}
+
+/// How many holders are named, and how many groups of ports of each.
+const NAMED: usize = 5;
+
+/// A line for each holder, in the order of their first ports: "20000-20003, 20005 are held by `python3` (pid 12)".
+fn by_holder(ports: impl IntoIterator<Item = (u16, WhyNot)>) -> Vec<String> {
+    let mut holders: Vec<(WhyNot, Vec<u16>)> = Vec::new();
+    for (host, why) in ports {
+        match holders.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, ports)) => ports.push(host),
+            None => holders.push((why, vec![host])),
+        }
+    }
+    let line = |(why, ports): &(WhyNot, Vec<u16>)| {
+        format!("{} {}", in_short(ports), why.of_ports(ports.len()))
+    };
+    let mut lines: Vec<_> = holders.iter().take(NAMED).map(line).collect();
+    let rest: Vec<_> = holders.iter().skip(NAMED).collect();
+    if !rest.is_empty() {
+        let ports: usize = rest.iter().map(|(_, ports)| ports.len()).sum();
+        let (ports, holders) = (counted(ports, "port"), counted(rest.len(), "holder"));
+        lines.push(format!("{ports} more, of {holders} more"));
+    }
+    lines
+}
+
+/// Neighbours as one: `8080, 20000-20003`.
+fn in_short(ports: &[u16]) -> String {
+    let mut runs: Vec<(u16, u16)> = Vec::new();
+    for port in ports {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(*port) => *last = *port,
+            _ => runs.push((*port, *port)),
+        }
+    }
+    let text = |(first, last): &(u16, u16)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    let mut texts: Vec<_> = runs.iter().take(NAMED).map(text).collect();
+    let rest = runs.iter().skip(NAMED);
+    let more: usize = rest
+        .map(|(first, last)| usize::from(last - first) + 1)
+        .sum();
+    if more > 0 {
+        texts.push(format!("{more} more"));
+    }
+    texts.join(", ")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
     }
 }
 
@@ -155,7 +242,7 @@ mod tests {
         let RuntimeError::PortsTaken { held, range, .. } = &error else {
             panic!("{error}");
         };
-        assert_eq!(held, &["8080 is held by `nginx` (pid 7)"]);
+        assert_eq!(held, &["8080, 65530-65535 are held by `nginx` (pid 7)"]);
         assert_eq!(range, "65530-65535");
     }
 
@@ -185,7 +272,50 @@ mod tests {
         let RuntimeError::PortsTaken { held, .. } = pick(&[wanted], &[20001]).unwrap_err() else {
             panic!("another error");
         };
-        assert_eq!(held, ["8080 goes to `app.first`, which comes first"]);
+        assert_eq!(
+            held,
+            [
+                "8080, 20000 are kept for `app.first` of this project",
+                "20001 is held by `nginx` (pid 7)"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_holder_is_named_in_a_handful_of_lines() {
+        let fail = |holder: &dyn Fn(u16) -> String| {
+            let occupancy = Occupancy {
+                is_free: &|_| false,
+                holder,
+            };
+            let ports = [port("http", &[8080], (20000, 20009))];
+            let step = "app.hello".parse().unwrap();
+            match choose("hello-1234", &step, &ports, &occupancy).unwrap_err() {
+                RuntimeError::PortsTaken { held, .. } => held,
+                error => panic!("{error}"),
+            }
+        };
+        let held = fail(&|port| match port {
+            8080 | 20003 => "`nginx` (pid 7)".into(),
+            20009 => "`service.a`".into(),
+            _ => "container `x` of project `y`".into(),
+        });
+        assert_eq!(
+            held,
+            [
+                "8080, 20003 are held by `nginx` (pid 7)",
+                "20000-20002, 20004-20008 are held by container `x` of project `y`",
+                "20009 is held by `service.a`",
+            ]
+        );
+        let held = fail(&|port| format!("`nginx` (pid {port})"));
+        assert_eq!(held.len(), 6);
+        assert_eq!(held[5], "6 ports more, of 6 holders more");
+        let held = fail(&|port| format!("`{}`", port % 2));
+        assert_eq!(
+            held[0],
+            "8080, 20000, 20002, 20004, 20006, 1 more are held by `0`"
+        );
     }
 
     #[test]

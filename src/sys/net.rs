@@ -62,68 +62,87 @@ pub struct PortHolder {
 }
 
 pub fn port_holder(port: u16) -> Option<PortHolder> {
-    let sockets = listening(port);
-    if sockets.is_empty() {
-        return None;
+    PortHolders::read().of(port)
+}
+
+/// Whose program listens on the port, also where this user may not see which it is.
+pub fn port_user(port: u16) -> Option<String> {
+    PortHolders::read().user_of(port)
+}
+
+/// All processes that listen, from one look at the machine.
+pub struct PortHolders {
+    sockets: HashMap<u16, Vec<Listening>>,
+    /// Socket inode → the process that has it open.
+    pids: HashMap<String, u32>,
+}
+
+struct Listening {
+    inode: String,
+    uid: u32,
+}
+
+impl PortHolders {
+    pub fn read() -> Self {
+        let mut sockets: HashMap<u16, Vec<Listening>> = HashMap::new();
+        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            let table = fs::read_to_string(table).unwrap_or_default();
+            for (port, socket) in listening(&table) {
+                sockets.entry(port).or_default().push(socket);
+            }
+        }
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let mut pids = HashMap::new();
+        for pid in processes {
+            for inode in open_sockets(pid) {
+                pids.entry(inode).or_insert(pid);
+            }
+        }
+        Self { sockets, pids }
     }
-    fs::read_dir("/proc")
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .find(|pid| holds_socket(*pid, &sockets))
-        .map(|pid| PortHolder {
+
+    pub fn of(&self, port: u16) -> Option<PortHolder> {
+        let mut sockets = self.sockets.get(&port)?.iter();
+        let pid = *sockets.find_map(|socket| self.pids.get(&socket.inode))?;
+        Some(PortHolder {
             pid,
             command: fs::read_to_string(format!("/proc/{pid}/comm"))
                 .map(|comm| comm.trim().to_owned())
                 .unwrap_or_default(),
         })
+    }
+
+    /// As [`port_user`].
+    pub fn user_of(&self, port: u16) -> Option<String> {
+        let socket = self.sockets.get(&port)?.first()?;
+        Some(User::name_of(socket.uid))
+    }
 }
 
-/// Whose program listens on the port, where this user may not see which it is.
-pub fn port_user(port: u16) -> Option<String> {
-    let uid = *listening(port).values().next()?;
-    Some(User::name_of(uid))
+/// Ports and sockets in state LISTEN (0A). Format: proc(5), `/proc/net/tcp`.
+fn listening(table: &str) -> impl Iterator<Item = (u16, Listening)> {
+    table.lines().skip(1).filter_map(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
+        let uid = columns.get(7)?.parse().ok()?;
+        let (_, port) = local.rsplit_once(':')?;
+        let port = u16::from_str_radix(port, 16).ok()?;
+        let inode = (*inode).to_owned();
+        (*state == "0A").then_some((port, Listening { inode, uid }))
+    })
 }
 
-/// Inode → user of the sockets that listen on the port.
-fn listening(port: u16) -> HashMap<String, u32> {
-    ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| listening_in(&table, port))
-        .collect()
-}
-
-/// Sockets in state LISTEN (0A) on the port. Format: proc(5), `/proc/net/tcp`.
-fn listening_in(table: &str, port: u16) -> Vec<(String, u32)> {
-    let suffix = format!(":{port:04X}");
-    table
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let columns: Vec<_> = line.split_whitespace().collect();
-            let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
-            let uid = columns.get(7)?.parse().ok()?;
-            let listens = local.ends_with(&suffix) && *state == "0A";
-            listens.then(|| ((*inode).to_owned(), uid))
-        })
-        .collect()
-}
-
-fn holds_socket(pid: u32, sockets: &HashMap<String, u32>) -> bool {
-    let Ok(fds) = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")) else {
-        return false;
-    };
-    fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())
+/// Inodes of the sockets that a process has open, as far as this user may look.
+fn open_sockets(pid: u32) -> impl Iterator<Item = String> {
+    let fds = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd"));
+    let links = fds.into_iter().flatten().flatten();
+    links
+        .filter_map(|fd| fs::read_link(fd.path()).ok())
         .filter_map(|target| {
-            let target = target.to_str()?;
-            Some(
-                target
-                    .strip_prefix("socket:[")?
-                    .strip_suffix(']')?
-                    .to_owned(),
-            )
+            let inode = target.to_str()?.strip_prefix("socket:[")?;
+            Some(inode.strip_suffix(']')?.to_owned())
         })
-        .any(|inode| sockets.contains_key(&inode))
 }
 
 #[cfg(test)]

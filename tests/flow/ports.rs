@@ -105,3 +105,56 @@ fn a_full_range_is_an_error_that_names_the_holder() {
         up.all()
     );
 }
+
+/// The first of three neighbouring ports that nothing listens on.
+fn three_ports() -> u16 {
+    let begin = 24000 + (std::process::id() % 1000) as u16 * 3;
+    let free = |first: &u16| {
+        let listeners = (0..3).map(|n| TcpListener::bind(("127.0.0.1", first + n)));
+        listeners.into_iter().all(|listener| listener.is_ok())
+    };
+    let mut firsts = (begin..29000).step_by(3);
+    firsts.find(free).expect("three free ports")
+}
+
+#[test]
+fn a_full_range_names_every_holder_and_what_is_kept_for_another_step() {
+    let base = image::busybox();
+    let first = three_ports();
+    let (second, third) = (first + 1, first + 2);
+    let service = |name: &str, port: u16| {
+        format!(
+            "[service.{name}]\nimage = \"{}\"\ncommand = [\"sleep\", \"600\"]\nprocess = {{ command = [\"sleep\", \"600\"] }}\nports = {{ web = {{ container = 80, host = {port} }} }}\nstop_grace = \"0s\"\n",
+            base.reference
+        )
+    };
+    let other = Project::new(&format!(
+        "[project]\nname = \"other\"\n{}",
+        service("one", third)
+    ));
+    other.ok(&["up"]);
+    let _listener = TcpListener::bind(("127.0.0.1", second)).unwrap();
+    for runtime in ["docker", "process"] {
+        let config = format!(
+            "[project]\nname = \"full\"\nports = \"{first}-{third}\"\n{}{}",
+            service("a", first),
+            service("b", second)
+        );
+        let project = Project::new(&config).on(runtime);
+        let up = project.run(&["up"]);
+        assert_eq!(up.code, 3, "{}", up.all());
+        let held = |port: u16, by: &str| format!("{port} is held by {by}");
+        for part in [
+            "no host port is free for `web` of `service.b`".to_owned(),
+            format!("{first} is kept for `service.a` of this project"),
+            format!("(pid {})", std::process::id()),
+            match runtime {
+                "docker" => held(third, "container `"),
+                _ => held(third, "`docker-proxy` (pid"),
+            },
+            format!("widen `ports` in `[project]`, which is {first}-{third}"),
+        ] {
+            assert!(up.stderr.contains(&part), "{part} in {}", up.all());
+        }
+    }
+}

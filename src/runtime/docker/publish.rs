@@ -1,19 +1,22 @@
 //! Host ports of containers: which are free, who holds the others, and what a refused start was about.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    cell::LazyCell,
+    collections::{BTreeSet, HashMap},
+};
 
 use bollard::{errors::Error, models::ContainerSummary};
 
 use super::{
     Docker,
-    label::{self, COMPOSE_PROJECT, ONE_SHOT, PROJECT, ROOT},
+    label::{self, COMPOSE_PROJECT, ONE_SHOT, PROJECT, ROOT, STEP},
 };
 use crate::{
     runtime::{
         RuntimeError, Spec, Started,
         ports::{self, Occupancy},
     },
-    sys::net::{port_holder, port_is_free, port_user},
+    sys::net::{PortHolders, port_is_free},
 };
 
 impl Docker {
@@ -49,10 +52,12 @@ impl Docker {
                 && !published.contains_key(&port)
                 && (!self.engine().is_local() || port_is_free(port))
         };
+        // Read when the first is asked for.
+        let holders = LazyCell::new(PortHolders::read);
         let holder = |port: u16| match (published.get(&port), reserved.get(&port)) {
-            (Some(container), _) => describe(container),
+            (Some(container), _) => self.describe_holder(container),
             (None, Some(step)) => format!("`{step}`"),
-            (None, None) => process(port),
+            (None, None) => process(&holders, port),
         };
         let occupancy = Occupancy {
             is_free: &is_free,
@@ -66,6 +71,17 @@ impl Docker {
             ports: chosen,
         };
         Ok((started, guard))
+    }
+}
+
+impl Docker {
+    /// A container of this worktree by its step, another by its name.
+    fn describe_holder(&self, container: &ContainerSummary) -> String {
+        let own = self.labels().are_on(container.labels.as_ref());
+        match label::get(container, STEP).filter(|_| own) {
+            Some(step) => format!("`{step}`"),
+            None => describe(container),
+        }
     }
 }
 
@@ -143,12 +159,12 @@ impl Docker {
     }
 }
 
-fn process(port: u16) -> String {
-    match port_holder(port) {
+fn process(holders: &PortHolders, port: u16) -> String {
+    match holders.of(port) {
         // The engine's own forwarder: its container has just started or just stopped.
         Some(holder) if holder.command.starts_with("docker-proxy") => "a container".to_owned(),
         Some(holder) => format!("`{}` (pid {})", holder.command, holder.pid),
-        None => match port_user(port) {
+        None => match holders.user_of(port) {
             Some(user) => format!("a program of user `{user}`"),
             None => "another program".to_owned(),
         },

@@ -1,7 +1,7 @@
 //! Ports of programs: chosen before they start, as they are told where to listen, and kept from others until they do.
 
 use std::{
-    cell::RefCell,
+    cell::{LazyCell, RefCell},
     collections::{BTreeMap, HashMap},
 };
 
@@ -15,7 +15,7 @@ use crate::{
         RuntimeError, SpecPort, Started,
         ports::{self, Occupancy},
     },
-    sys::net::{PortClaim, port_can_be_bound, port_holder},
+    sys::net::{PortClaim, PortHolders, port_can_be_bound},
 };
 
 /// Ports chosen by this process, for what may not listen on them yet.
@@ -67,11 +67,13 @@ impl Process {
             claims.borrow_mut().extend(claim.map(|claim| (port, claim)));
             is_claimed
         };
+        // Read when the first is asked for.
+        let holders = LazyCell::new(PortHolders::read);
         let occupancy = Occupancy {
             is_free: &|port| {
                 !taken.contains_key(&port) && (own.contains(&port) || can_be_had(port))
             },
-            holder: &|port| match (taken.get(&port), port_holder(port)) {
+            holder: &|port| match (taken.get(&port), holders.of(port)) {
                 (Some(step), _) => format!("`{step}`"),
                 (None, Some(holder)) => format!("`{}` (pid {})", holder.command, holder.pid),
                 (None, None) => "another process, or one that is about to start".to_owned(),
