@@ -15,6 +15,10 @@ pub async fn find(steps: &Steps, kept: &BTreeSet<StepId>) -> Result<Vec<String>,
     let protos = kept.iter().filter(|id| id.kind == StepKind::Proto);
     let edited = steps.edited_leftovers(&protos.cloned().collect()).await?;
     let mut notices: Vec<_> = proto::edited_notice(&edited).into_iter().collect();
+    let absent = steps.absent_secrets_of(kept).into_iter();
+    notices.extend(
+        absent.map(|(fault, ids)| absent_secret(fault.located(&steps.config.source), &ids)),
+    );
     if !kept.iter().any(|id| id.kind.is_running_service()) {
         return Ok(notices);
     }
@@ -25,6 +29,24 @@ pub async fn find(steps: &Steps, kept: &BTreeSet<StepId>) -> Result<Vec<String>,
         notices.extend(kept.filter_map(comes_back));
     }
     Ok(notices)
+}
+
+/// What runs needs it no more; until it is started again.
+fn absent_secret(fault: Fault, ids: &[&StepId]) -> String {
+    let place = fault.site.iter().map(|site| format!("{site}: "));
+    let why = fault.label.iter().map(|why| format!(": {why}"));
+    let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
+    let (stay, need) = match ids.len() {
+        1 => ("stays as it is", "needs"),
+        _ => ("stay as they are", "need"),
+    };
+    format!(
+        "{}{}{}; {} {stay}, and {need} it for the next start",
+        place.collect::<String>(),
+        fault.message,
+        why.collect::<String>(),
+        ids.join(", "),
+    )
 }
 
 /// Of a secret that shows wherever it is printed.

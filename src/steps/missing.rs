@@ -10,11 +10,11 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Steps, container::templates, migrate, secrets};
+use super::{Steps, migrate};
 use crate::{
-    config::{App, Build, Dockerfile, KeyPath, Mount, Service, StepId, StepKind, Template},
+    config::{App, Build, Dockerfile, KeyPath, Mount, Service, StepId, StepKind},
     event::{Explain, Fault, FaultClass},
-    plan::{Outputs, secrets_used},
+    plan::Outputs,
     runtime::{RuntimeError, RuntimeKind},
     sys::{paths::plain, process::Spawn},
 };
@@ -33,20 +33,13 @@ impl Steps {
         if self.has_no_use_for(id) {
             return Vec::new();
         }
-        let (mut faults, sources) = match id.kind {
+        let mut faults = self.absent_secrets(id);
+        let (wrong, sources) = match id.kind {
             StepKind::Build => self.of_build(id),
             StepKind::Image => self.of_image(id),
-            StepKind::App => self.of_app(id),
+            StepKind::App => (Vec::new(), self.of_app(id)),
             StepKind::Service => match self.config.service.get(&id.name) {
-                Some(service) => (self.secrets(templates(service)), self.mounts(id, service)),
-                None => Default::default(),
-            },
-            StepKind::Postgres => match self.config.postgres.get(&id.name) {
-                Some(postgres) => (self.secrets([&postgres.password]), Vec::new()),
-                None => Default::default(),
-            },
-            StepKind::Task => match self.config.task.get(&id.name) {
-                Some(task) => (self.secrets(task.env.values()), Vec::new()),
+                Some(service) => (Vec::new(), self.mounts(id, service)),
                 None => Default::default(),
             },
             StepKind::Migrate => {
@@ -54,8 +47,11 @@ impl Steps {
                 let wrong = migrate::check(&self.cx(id, &outputs, &never)).await;
                 (wrong, Vec::new())
             }
-            StepKind::Toolchain | StepKind::Proto => Default::default(),
+            StepKind::Postgres | StepKind::Task | StepKind::Toolchain | StepKind::Proto => {
+                Default::default()
+            }
         };
+        faults.extend(wrong);
         faults.extend(self.cannot_run(id));
         for source in sources {
             if !self.root.join(source.path).exists() && !self.may_appear(id, source.path).await {
@@ -67,9 +63,8 @@ impl Steps {
 
     fn of_build(&self, id: &StepId) -> (Vec<Fault>, Vec<Named<'_>>) {
         match self.config.app.get(&id.name).map(|app| &app.build) {
-            Some(Build::Host(build)) => (self.secrets(build.env.values()), Vec::new()),
             Some(Build::Dockerfile(build)) => self.of_dockerfile(id, build, id.key_path()),
-            None => Default::default(),
+            Some(Build::Host(_)) | None => Default::default(),
         }
     }
 
@@ -92,7 +87,7 @@ impl Steps {
         build: &'a Dockerfile,
         at: KeyPath,
     ) -> (Vec<Fault>, Vec<Named<'a>>) {
-        let mut faults = self.secrets(build.args.values());
+        let mut faults = Vec::new();
         let context = named(&build.context, at.join("context"));
         if !self.root.join(context.path).is_dir() {
             faults.push(self.absent(id, &context));
@@ -127,7 +122,7 @@ impl Steps {
         )
     }
 
-    fn of_app(&self, id: &StepId) -> (Vec<Fault>, Vec<Named<'_>>) {
+    fn of_app(&self, id: &StepId) -> Vec<Named<'_>> {
         let Some(App { build, service }) = self.config.app.get(&id.name) else {
             return Default::default();
         };
@@ -139,14 +134,7 @@ impl Steps {
             let files = build.files.iter();
             sources.extend(files.map(|(to, path)| named(path, at.join(to))));
         }
-        (self.secrets(templates(service)), sources)
-    }
-
-    fn secrets<'t>(&self, templates: impl IntoIterator<Item = &'t Template>) -> Vec<Fault> {
-        let names = secrets_used(templates, &self.config).into_iter();
-        names
-            .filter_map(|name| secrets::absent(&name, &self.config, &self.root))
-            .collect()
+        sources
     }
 
     /// Processes see the project as it is.

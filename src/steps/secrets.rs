@@ -17,7 +17,9 @@ use super::{
     container::templates,
 };
 use crate::{
-    config::{self, Command, Config, KeyPath, SecretSource, Service, StepKind, Template},
+    config::{
+        self, Build, Command, Config, KeyPath, SecretSource, Service, StepId, StepKind, Template,
+    },
     event::{Explain, Fault, FaultClass},
     plan::{Reason, secrets_used},
     runtime::Runtime,
@@ -96,8 +98,44 @@ fn look(name: &str, source: &SecretSource, root: &Path) -> Option<Result<String,
     }
 }
 
+/// All texts of the step's table that a secret may be in.
+pub(super) fn templates_of<'c>(id: &StepId, config: &'c Config) -> Vec<&'c Template> {
+    let name = &id.name;
+    match id.kind {
+        StepKind::App => config
+            .app
+            .get(name)
+            .map(|app| templates(&app.service).collect()),
+        StepKind::Service => config
+            .service
+            .get(name)
+            .map(|service| templates(service).collect()),
+        StepKind::Postgres => config
+            .postgres
+            .get(name)
+            .map(|postgres| vec![&postgres.password]),
+        StepKind::Task => config
+            .task
+            .get(name)
+            .map(|task| task.env.values().collect()),
+        StepKind::Build => config.app.get(name).map(|app| match &app.build {
+            Build::Host(build) => build.env.values().collect(),
+            Build::Dockerfile(build) => build.args.values().collect(),
+        }),
+        StepKind::Image => {
+            let dockerfile = config
+                .image
+                .get(name)
+                .and_then(|image| image.dockerfile.as_ref());
+            dockerfile.map(|build| build.args.values().collect())
+        }
+        StepKind::Migrate | StepKind::Toolchain | StepKind::Proto => None,
+    }
+    .unwrap_or_default()
+}
+
 /// Why the secret cannot be read, as far as a look tells.
-pub(super) fn absent(name: &str, config: &Config, root: &Path) -> Option<Fault> {
+fn absent(name: &str, config: &Config, root: &Path) -> Option<Fault> {
     let source = &config.secret.get(name)?.source;
     look(name, source, root)?.err()
 }
@@ -146,6 +184,33 @@ pub(super) fn observed(names: BTreeSet<String>, config: &Config, root: &Path) ->
 fn reasons(changed: impl IntoIterator<Item = String>) -> Vec<Reason> {
     let reason = |name| Reason::Secret { name };
     changed.into_iter().map(reason).collect()
+}
+
+impl Steps {
+    /// Why each secret of the step that cannot be read cannot, as far as a look tells.
+    pub(super) fn absent_secrets(&self, id: &StepId) -> Vec<Fault> {
+        let names = secrets_used(templates_of(id, &self.config), &self.config).into_iter();
+        names
+            .filter_map(|name| absent(&name, &self.config, &self.root))
+            .collect()
+    }
+
+    /// As [`Steps::absent_secrets`], once for all of these steps, with those that it is of.
+    pub fn absent_secrets_of<'i>(
+        &self,
+        ids: impl IntoIterator<Item = &'i StepId>,
+    ) -> Vec<(Fault, Vec<&'i StepId>)> {
+        let mut all: Vec<(Fault, Vec<&StepId>)> = Vec::new();
+        for id in ids.into_iter().filter(|id| !self.has_no_use_for(id)) {
+            for fault in self.absent_secrets(id) {
+                match all.iter_mut().find(|(known, _)| *known == fault) {
+                    Some((_, ids)) => ids.push(id),
+                    None => all.push((fault, vec![id])),
+                }
+            }
+        }
+        all
+    }
 }
 
 impl Cx<'_> {

@@ -357,3 +357,48 @@ fn each_of_two_in_one_variable_is_masked_alone() {
         "{logs}"
     );
 }
+
+#[test]
+fn one_that_cannot_be_read_any_more_is_told_while_what_runs_stays() {
+    let base = image::busybox();
+    let project = project_with(&base, &format!("env = \"{VARIABLE}\""));
+    with(&project, "a-token", &["up"]);
+    let container = project.instance("app.web");
+    let config = project.read("devenv.toml");
+    let line = config.lines().position(|line| line == "[secret.token]");
+    let line = line.expect("the table") + 1;
+    let told = format!(
+        "devenv.toml:{line}:1: cannot read secret `token`: environment variable `{VARIABLE}` is not set"
+    );
+    for (command, code) in [
+        ("plan", "stays as it is, and needs it for the next start"),
+        ("up", "`app.web` stays as it is"),
+    ] {
+        let ran = project.ok(&[command]);
+        assert!(ran.stderr.contains(&told), "{}", ran.all());
+        assert!(ran.stderr.contains(code), "{}", ran.all());
+    }
+    let doctor = project.run(&["doctor"]).stdout;
+    let row = doctor.lines().find(|line| line.contains(&told));
+    let row = row.unwrap_or_else(|| panic!("{doctor}"));
+    assert!(row.starts_with("warning  secret"), "{row}");
+    assert!(row.ends_with("(for the next start of `app.web`)"), "{row}");
+    let json = project.ok(&["plan", "--output", "json"]).json();
+    let notices = json["notices"].as_array().expect("notices");
+    assert_eq!(notices.len(), 1, "{json}");
+    assert_eq!(project.instance("app.web"), container);
+    // Who has it is told nothing.
+    let quiet = with(&project, "a-token", &["plan"]);
+    assert!(!quiet.stderr.contains("cannot read"), "{}", quiet.all());
+
+    // What has to start fails for want of it.
+    project.write("web.sh", &format!("{}# changed\n", super::WEB));
+    let up = project.run(&["up"]);
+    assert_eq!(up.code, 3, "{}", up.all());
+    assert!(
+        up.stderr.contains("cannot read secret `token`"),
+        "{}",
+        up.all()
+    );
+    assert_eq!(project.instance("app.web"), container);
+}

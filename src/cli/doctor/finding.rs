@@ -64,6 +64,17 @@ impl Finding {
         }
     }
 
+    /// Of what would fail later, and when.
+    pub fn warning_of(about: &'static str, fault: &Fault, when: &str) -> Self {
+        let finding = Self::of_fault(about, fault);
+        Self {
+            state: State::Warning,
+            message: format!("{} ({when})", finding.message),
+            class: None,
+            ..finding
+        }
+    }
+
     /// One for each error of the file.
     pub fn of_file(about: &'static str, fault: &Fault) -> Vec<Self> {
         match fault.errors.as_slice() {

@@ -8,12 +8,12 @@ use std::{path::Path, process::ExitCode};
 
 use super::{context::Context, exit, notices, runtime};
 use crate::{
-    config::Config,
+    config::{Config, StepId},
     event::{Explain, Fault, FaultClass},
     lockfile::Lock,
     report,
     runtime::{AnyRuntime, Identity},
-    steps,
+    steps::{self, Steps},
     sys::{fs, paths, process::Spawn},
     toolchain::{ToolStatus, Toolchain},
 };
@@ -58,6 +58,9 @@ pub async fn run(cx: &Context, _args: Args) -> Result<ExitCode, Fault> {
             .iter()
             .flat_map(|config| short_secrets(config, &root)),
     );
+    if let Ok(steps) = cx.steps(cx.silent_events()) {
+        findings.extend(absent_secrets(&steps));
+    }
     findings.extend(broken);
     findings.extend(disk(&root));
     findings.push(git(&root).await);
@@ -137,6 +140,21 @@ async fn tool(toolchain: &Toolchain, name: &str) -> Finding {
             Finding::problem("tool", format!("{name}: {}", fault.message), fault.help)
         }
     }
+}
+
+/// What runs needs none; what is started next does.
+fn absent_secrets(steps: &Steps) -> Vec<Finding> {
+    let absent = steps.absent_secrets_of(steps.plan.steps.keys()).into_iter();
+    let finding = |(fault, ids): (Fault, Vec<&StepId>)| {
+        let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
+        let fault = fault.located(&steps.config.source);
+        Finding::warning_of(
+            "secret",
+            &fault,
+            &format!("for the next start of {}", ids.join(", ")),
+        )
+    };
+    absent.map(finding).collect()
 }
 
 /// What is not masked, by intent: of so short a value every mention in other words would go.
