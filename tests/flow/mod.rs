@@ -9,6 +9,7 @@ mod database;
 mod db_copy;
 mod dockerfile;
 mod engine;
+mod engine_killed;
 mod exec_signals;
 mod exec_terminal;
 mod exit_codes;

@@ -1,5 +1,6 @@
 //! A project in a temporary folder, driven through the real binary. Everything it made is removed when it is dropped.
 
+mod dockerd;
 pub mod engine;
 mod home;
 pub mod http;
@@ -17,6 +18,7 @@ use std::{
     sync::Arc,
 };
 
+pub use dockerd::Dockerd;
 pub use home::Home;
 pub use registry::Registry;
 pub use running::{Running, Signal};
@@ -52,6 +54,8 @@ pub struct Project {
     root: PathBuf,
     /// As `DEVENV_RUNTIME` says, if it is set.
     runtime: Option<&'static str>,
+    /// As `DOCKER_HOST` says, if it is another than the machine's, and the file of its network.
+    engine: Option<(String, String)>,
 }
 
 /// What a command printed and how it ended.
@@ -81,7 +85,19 @@ impl Project {
             _dir: Arc::new(dir),
             root,
             runtime: None,
+            engine: None,
         }
+    }
+
+    /// In a folder of this name.
+    pub fn in_folder(folder: &str, config: &str) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("devenv-test-")
+            .tempdir()
+            .expect("a temporary folder");
+        let project = Self::at(dir, folder);
+        project.write("devenv.toml", config);
+        project
     }
 
     /// The same project, for this runtime.
@@ -90,7 +106,15 @@ impl Project {
             _dir: self._dir.clone(),
             root: self.root.clone(),
             runtime: Some(runtime),
+            engine: self.engine.clone(),
         }
+    }
+
+    /// The same project, on this engine.
+    pub fn on_engine(&self, engine: &Dockerd) -> Self {
+        let mut project = self.on("docker");
+        project.engine = Some((engine.address(), engine.network()));
+        project
     }
 
     pub fn path(&self) -> &Path {
@@ -112,15 +136,34 @@ impl Project {
         fs::read_to_string(self.join(path)).expect("a readable file")
     }
 
+    /// A program where the ports of the project's engine are.
+    pub fn command_beside(&self, program: &str) -> Command {
+        match &self.engine {
+            None => Command::new(program),
+            Some((_, network)) => {
+                let mut command = Command::new("nsenter");
+                command
+                    .arg(format!("--net={network}"))
+                    .args(["--", program]);
+                command
+            }
+        }
+    }
+
     /// `devenv` in the project's folder, with an environment that does not depend on who runs the tests.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_devenv"));
+        let mut command = self.command_beside(env!("CARGO_BIN_EXE_devenv"));
         command
             .args(args)
             .current_dir(self.path())
             .env_remove("DEVENV_OUTPUT")
             .env_remove("DEVENV_RUNTIME")
             .envs(self.runtime.map(|runtime| ("DEVENV_RUNTIME", runtime)))
+            .envs(
+                self.engine
+                    .iter()
+                    .map(|(address, _)| ("DOCKER_HOST", address)),
+            )
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
         command

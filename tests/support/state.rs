@@ -55,6 +55,12 @@ impl Project {
         kill_process(pid, Signal::KILL).expect("killed");
     }
 
+    /// Until an `up` has nothing to do: on a busy machine a probe may not be answered in time.
+    #[track_caller]
+    pub fn comes_to_rest(&self) {
+        super::wait_until(|| self.ok(&["up"]).stderr.contains("Nothing to do"));
+    }
+
     /// The one value a query gives.
     #[track_caller]
     pub fn sql(&self, query: &str) -> String {
