@@ -17,6 +17,7 @@ mod images;
 mod kill;
 mod killed_children;
 mod killed_tools;
+mod killed_transfers;
 mod left_behind;
 mod migrations;
 mod outside;

@@ -8,6 +8,7 @@ use std::{
 
 use bollard::query_parameters::{PushImageOptionsBuilder, TagImageOptionsBuilder};
 use futures_util::TryStreamExt;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::image::on_engine;
 
@@ -75,6 +76,19 @@ impl Registry {
             let _: Vec<_> = pushed.try_collect().await.expect("a pushed image");
         });
         reference
+    }
+
+    /// It answers nothing more, until it may go on.
+    pub fn hold(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     /// Until it accepts connections.
