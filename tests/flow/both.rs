@@ -11,15 +11,20 @@ exec /bin/busybox httpd -f -p "$LISTEN" -h "$www"
 "#;
 
 /// A database with a migration, an app that needs it, and a service beside them.
-pub(super) struct Both {
+pub struct Both {
     pub project: Project,
     _images: std::sync::Arc<image::PostgresImages>,
 }
 
 impl Both {
     pub fn new(runtime: &'static str) -> Self {
+        Self::in_folder("", runtime)
+    }
+
+    /// In a folder of this name.
+    pub fn in_folder(folder: &str, runtime: &'static str) -> Self {
         let images = image::postgres();
-        let project = Project::new(&format!(
+        let config = format!(
             r#"
 [project]
 name = "both"
@@ -50,7 +55,8 @@ needs = ["migrate.db"]
 "#,
             postgres = images.postgres,
             base = images.base.reference,
-        ));
+        );
+        let project = Project::in_folder(folder, &config);
         project.write("web.sh", WEB);
         project.write("index.html", "hello from the test\n");
         project.write(

@@ -2,6 +2,7 @@
 
 mod app;
 mod archived_postgres;
+mod at_once;
 mod both;
 mod broken_files;
 mod commands;
