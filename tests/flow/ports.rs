@@ -138,7 +138,8 @@ fn a_full_range_names_every_holder_and_what_is_kept_for_another_step() {
         let config = format!(
             "[project]\nname = \"full\"\nports = \"{first}-{third}\"\n{}{}",
             service("a", first),
-            service("b", second)
+            // Not at the same time: what is cancelled while the engine makes it may come after all.
+            service("b", second) + "needs = [\"service.a\"]\n"
         );
         let project = Project::new(&config).on(runtime);
         let up = project.run(&["up"]);
