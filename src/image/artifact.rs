@@ -49,6 +49,18 @@ pub fn artifact_inputs(
     Ok(inputs)
 }
 
+/// The files that are laid beside the artifact, relative to the project. Reads folders, not files. Blocks.
+pub fn laid_files(root: &Path, build: &HostBuild) -> Result<Vec<String>, ImageError> {
+    let files = lay_all(root, &build.files)?;
+    let inside = |path: &PathBuf| {
+        path.strip_prefix(root)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    };
+    Ok(files.values().map(inside).collect())
+}
+
 fn name_of(build: &HostBuild) -> String {
     let name = Path::new(&build.artifact).file_name();
     name.unwrap_or_default().to_string_lossy().into_owned()

@@ -28,7 +28,7 @@ use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as EngineError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub use artifact::{Base, artifact_inputs};
+pub use artifact::{Base, artifact_inputs, laid_files};
 pub use bases::{BaseImage, Bases};
 pub use choice::{Found, Place};
 pub use debian::debian_inputs;

@@ -3,28 +3,43 @@
 //! A host-built artifact is laid on its base image here, not in `build.*`: so compiling does not wait for the base.
 
 use super::{
-    Cx, image_tag,
+    Cx, blocking, image_tag,
+    inputs::Known,
     service::{self, MadeOf},
 };
 use crate::{
     config::{App, Build, StepId, StepKind},
     event::{Explain, Fault},
-    image::Base,
+    image::{Base, laid_files},
     plan::{Acted, Decision, Verdict, image_step},
     runtime::RuntimeKind,
 };
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
-    let known = cx.known_inputs();
+    let known = known(cx).await?;
     cx.verdict(&known, &app(cx).service).await
+}
+
+/// A file that is laid beside the artifact is part of what runs; a process sees the project as it is.
+async fn known(cx: &Cx<'_>) -> Result<Known, Fault> {
+    let mut known = cx.known_inputs();
+    if let (RuntimeKind::Docker, Build::Host(build)) = (cx.steps.kind(), &app(cx).build) {
+        let (root, build) = (cx.steps.root.clone(), build.clone());
+        let files = blocking(move || laid_files(&root, &build)).await?;
+        known.inputs.0.extend(cx.file_digests(files).await?);
+    }
+    Ok(known)
 }
 
 pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Result<Acted, Fault> {
     let app = app(cx);
+    // Looked at before they are laid: should one change meanwhile, the next run sees that.
+    let inputs = known(cx).await?.inputs;
     let made_of = match cx.steps.kind() {
         RuntimeKind::Docker => MadeOf::Image(image(cx, app).await?),
         RuntimeKind::Process => MadeOf::Program,
     };
+    let made_of = (made_of, inputs);
     service::run(cx, &app.service, made_of, decision, slot).await
 }
 

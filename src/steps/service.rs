@@ -6,7 +6,7 @@ use super::{Cx, container, readiness::Settled};
 use crate::{
     config::Service,
     event::{Explain, Fault, FaultClass},
-    plan::{Acted, Action, Decision, Output, Reason, Verdict, image_step},
+    plan::{Acted, Action, Decision, Inputs, Output, Reason, Verdict, image_step},
     runtime::{Runtime, RuntimeKind, Spec, Started},
 };
 
@@ -28,6 +28,7 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Re
             return Err(fault.expect("a container needs an image"));
         }
     };
+    let made_of = (made_of, cx.known_inputs().inputs);
     run(cx, service, made_of, decision, slot).await
 }
 
@@ -39,15 +40,14 @@ pub(super) enum MadeOf {
     Program,
 }
 
-/// Starts a service or app and waits until it is ready.
+/// Starts a service or app, made with these inputs, and waits until it is ready.
 pub(super) async fn run(
     cx: &Cx<'_>,
     service: &Service,
-    made_of: MadeOf,
+    (made_of, inputs): (MadeOf, Inputs),
     decision: &Decision,
     slot: impl Send,
 ) -> Result<Acted, Fault> {
-    let inputs = cx.known_inputs().inputs;
     // Looked at first: should one change just now, the next run sees that.
     let secrets = cx.observed_secrets(cx.secrets_of(service));
     let spec = match made_of {

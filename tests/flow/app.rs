@@ -56,6 +56,25 @@ fn a_changed_variable_recreates_the_app_and_says_so() {
 }
 
 #[test]
+fn a_changed_file_beside_the_artifact_replaces_the_app_without_a_build() {
+    let base = image::busybox();
+    let project = web_app(&base, "");
+    project.ok(&["up"]);
+    project.write("index.html", "another page\n");
+    let plan = project.run(&["plan", "--detailed-exit-code"]);
+    assert_eq!(plan.code, 4, "{}", plan.all());
+    assert!(
+        plan.stdout.contains("`index.html` changed"),
+        "{}",
+        plan.all()
+    );
+    let up = project.ok(&["up"]);
+    assert!(!up.stderr.contains("build.web"), "{}", up.all());
+    assert_eq!(http::get(&project.url("app.web")), "another page\n");
+    assert!(project.ok(&["up"]).stderr.contains("Nothing to do"));
+}
+
+#[test]
 fn a_changed_source_is_built_and_replaces_the_app() {
     let base = image::busybox();
     let project = web_app(&base, "");
