@@ -23,7 +23,7 @@ install_packages() {
     rustup component add rustfmt clippy
   fi
 
-  local wanted=(busybox-static ca-certificates curl debian-archive-keyring docker-registry git mmdebstrap postgresql-15 python3-venv)
+  local wanted=(busybox-static ca-certificates curl debian-archive-keyring docker-registry git iproute2 mmdebstrap postgresql-15 python3-venv)
   command -v cc >/dev/null || wanted+=(gcc libc6-dev)
   command -v docker >/dev/null || wanted+=(docker.io)
   # The engine loads a profile with it wherever the kernel has AppArmor on.
