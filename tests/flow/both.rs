@@ -389,10 +389,14 @@ fn without_its_folder_nothing_runs_on_and_up_begins_again() {
     let both = Both::new("process");
     let project = &both.project;
     project.ok(&["up"]);
+    let holder = project.read(".devenv/run/supervisor.lock");
+    let supervisor = holder.trim().strip_prefix("pid ").expect("its word");
+    let supervisor = rustix::process::Pid::from_raw(supervisor.parse().expect("a number"));
+    let has_ended = |pid| rustix::process::test_kill_process(pid).is_err();
     let server = project.pid("postgres.db");
-    let ended = || rustix::process::test_kill_process(server).is_err();
     fs::remove_dir_all(project.join(".devenv")).expect("removed");
-    wait_until(ended);
+    wait_until(|| has_ended(server) && has_ended(supervisor.expect("a process")));
+    assert!(!project.join(".devenv").exists());
     project.ok(&["up"]);
     assert_eq!(http::get(&project.url("app.web")), "hello from the test\n");
 }

@@ -91,7 +91,11 @@ impl Files {
         Ok(records)
     }
 
+    /// Nothing once the folder was deleted, perhaps with the whole project: it is not to come again.
     pub fn save(&self, record: &Record) -> io::Result<()> {
+        if !self.run.is_dir() {
+            return Ok(());
+        }
         let bytes = serde_json::to_vec(record).expect("a record is plain data");
         write_private(&self.record(&record.step), &bytes)
     }
