@@ -274,3 +274,15 @@ fn remove_file(path: PathBuf) -> Result<(), StoreError> {
     let removed = absent_is_fine(fs::remove_file(&path));
     removed.map_err(|source| StoreError::Write { path, source })
 }
+
+#[cfg(test)]
+mod testing {
+    use super::Store;
+
+    /// Of a folder that goes with what is returned first.
+    pub fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::new(dir.path());
+        (dir, store)
+    }
+}

@@ -56,7 +56,10 @@ pub async fn at_signals(
             None => {}
             Some(Err(error)) => return Err(error.explain()),
             Some(Ok(names)) if !names.is_empty() => break,
-            Some(Ok(_)) if begun.elapsed() > GRACE => return Err(unseen(step, &exec).explain()),
+            Some(Ok(_)) if begun.elapsed() > GRACE => {
+                let cause = "nothing is to be seen that was started with its mark";
+                return Err(RuntimeError::end_exec(step, &exec, cause).explain());
+            }
             // It is just starting, or has just ended.
             Some(Ok(_)) => code = code.or(timeout(POLL, &mut running).await.ok()),
         }
@@ -72,13 +75,5 @@ fn number(signal: Signal) -> process::Signal {
         Signal::Interrupt => process::Signal::INT,
         Signal::Terminate => process::Signal::TERM,
         Signal::Hangup => process::Signal::HUP,
-    }
-}
-
-fn unseen(step: &StepId, exec: &Exec) -> RuntimeError {
-    RuntimeError::EndExec {
-        step: step.clone(),
-        command: exec.argv.join(" "),
-        cause: "nothing is to be seen that was started with its mark".to_owned(),
     }
 }

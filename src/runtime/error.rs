@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
+use super::Exec;
 use crate::{
     config::StepId,
     event::{Explain, Fault, FaultClass},
@@ -101,6 +102,17 @@ pub enum RuntimeError {
         #[source]
         source: io::Error,
     },
+}
+
+impl RuntimeError {
+    /// A command inside a step that cannot be ended, and why.
+    pub fn end_exec(step: &StepId, exec: &Exec, cause: impl Into<String>) -> Self {
+        Self::EndExec {
+            step: step.clone(),
+            command: exec.argv.join(" "),
+            cause: cause.into(),
+        }
+    }
 }
 
 impl Explain for RuntimeError {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{RuntimeError, SpecPort, Started};
-use crate::config::StepId;
+use crate::{config::StepId, event::count};
 
 /// What is known of this machine's ports.
 pub struct Occupancy<'a> {
@@ -126,7 +126,7 @@ fn by_holder(ports: impl IntoIterator<Item = (u16, WhyNot)>) -> Vec<String> {
     let rest: Vec<_> = holders.iter().skip(NAMED).collect();
     if !rest.is_empty() {
         let ports: usize = rest.iter().map(|(_, ports)| ports.len()).sum();
-        let (ports, holders) = (counted(ports, "port"), counted(rest.len(), "holder"));
+        let (ports, holders) = (count(ports, "port"), count(rest.len(), "holder"));
         lines.push(format!("{ports} more, of {holders} more"));
     }
     lines
@@ -154,13 +154,6 @@ fn in_short(ports: &[u16]) -> String {
         texts.push(format!("{more} more"));
     }
     texts.join(", ")
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
 }
 
 /// The whole range, from a place that depends on whose port it is.

@@ -121,12 +121,7 @@ impl Drop for Begun {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let store = Store::new(dir.path());
-        (dir, store)
-    }
+    use crate::store::testing::store;
 
     #[test]
     fn one_that_runs_or_has_ended_was_not_killed() {

@@ -135,13 +135,10 @@ fn create(dir: &Path, command: &str) -> Result<RunLog, (PathBuf, io::Error)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Explain, FaultClass};
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let store = Store::new(dir.path());
-        (dir, store)
-    }
+    use crate::{
+        event::{Event, Explain, FaultClass},
+        store::testing::store,
+    };
 
     fn record(at_ms: u64) -> Record {
         let message = "a\nb".to_owned();

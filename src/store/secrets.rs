@@ -86,6 +86,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
+    use crate::store::testing::store;
 
     fn values(values: &[(&str, &str)]) -> Values {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -94,8 +95,7 @@ mod tests {
 
     #[test]
     fn a_changed_value_is_named_and_no_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
+        let (_dir, store) = store();
         let step: StepId = "app.hello".parse().unwrap();
         let started = values(&[("one", "hunter2"), ("two", "hunter2")]);
         assert!(store.changed_secrets(&step, &started).is_empty(), "unknown");
@@ -118,8 +118,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_private_and_tells_nothing_of_the_value() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
+        let (_dir, store) = store();
         let steps: [StepId; 2] = ["app.a", "app.b"].map(|id| id.parse().unwrap());
         let mut kept = Vec::new();
         for step in &steps {
@@ -139,8 +138,7 @@ mod tests {
 
     #[test]
     fn a_broken_file_is_as_none() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
+        let (_dir, store) = store();
         let step: StepId = "app.hello".parse().unwrap();
         store.save_secrets(&step, &values(&[("one", "a")])).unwrap();
         fs::write(store.secrets_path(&step), "{\"key\":[1],").unwrap();

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fmt, fs,
     io::ErrorKind,
     net::{Ipv4Addr, TcpListener},
     path::Path,
@@ -61,13 +61,11 @@ pub struct PortHolder {
     pub command: String,
 }
 
-pub fn port_holder(port: u16) -> Option<PortHolder> {
-    PortHolders::read().of(port)
-}
-
-/// Whose program listens on the port, also where this user may not see which it is.
-pub fn port_user(port: u16) -> Option<String> {
-    PortHolders::read().user_of(port)
+/// "`python3` (pid 12)"
+impl fmt::Display for PortHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` (pid {})", self.command, self.pid)
+    }
 }
 
 /// All processes that listen, from one look at the machine.
@@ -113,7 +111,7 @@ impl PortHolders {
         })
     }
 
-    /// As [`port_user`].
+    /// Whose program listens on the port, also where this user may not see which it is.
     pub fn user_of(&self, port: u16) -> Option<String> {
         let socket = self.sockets.get(&port)?.first()?;
         Some(User::name_of(socket.uid))
@@ -165,9 +163,10 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(!port_is_free(port));
-        assert_eq!(port_holder(port).unwrap().pid, std::process::id());
+        let holders = PortHolders::read();
+        assert_eq!(holders.of(port).unwrap().pid, std::process::id());
         let own = rustix::process::geteuid().as_raw();
-        assert_eq!(port_user(port), Some(User::name_of(own)));
+        assert_eq!(holders.user_of(port), Some(User::name_of(own)));
         drop(listener);
         assert!(port_is_free(port));
     }

@@ -4,7 +4,7 @@ use super::{Context, Finding};
 use crate::{
     config::{Config, StepId, StepKind},
     runtime::{AnyRuntime, Listing, Runtime, docker::Publisher},
-    sys::net,
+    sys::net::{PortHolders, port_is_free},
 };
 
 /// Wanted ports: ours already, free, or held by somebody.
@@ -14,6 +14,8 @@ pub async fn check(cx: &Context, config: &Config) -> Vec<Finding> {
         Some(runtime) => runtime.list().await.unwrap_or_default(),
         None => Listing::default(),
     };
+    // Read when the first is asked for.
+    let mut holders = None;
     let mut findings = Vec::new();
     for (step, name, port) in wanted_ports(config) {
         let ours = listing.instances.iter().find(|i| i.step == step);
@@ -29,7 +31,7 @@ pub async fn check(cx: &Context, config: &Config) -> Vec<Finding> {
                     "free port {port}, then `devenv down` and `devenv up`"
                 )),
             ),
-            None if net::port_is_free(port) => {
+            None if port_is_free(port) => {
                 Finding::ok("port", format!("{port} is free for {name} of {step}"))
             }
             None => {
@@ -38,7 +40,8 @@ pub async fn check(cx: &Context, config: &Config) -> Vec<Finding> {
                     Some(AnyRuntime::Docker(docker)) => docker.publisher(port).await.ok().flatten(),
                     Some(AnyRuntime::Process(_)) | None => None,
                 };
-                let (holder, end) = holder(port, publisher);
+                let holders = holders.get_or_insert_with(PortHolders::read);
+                let (holder, end) = holder(holders, port, publisher);
                 let range = config.project.ports;
                 let fix = format!(
                     "{end}, or let devenv take a port of {}-{}",
@@ -52,9 +55,9 @@ pub async fn check(cx: &Context, config: &Config) -> Vec<Finding> {
 }
 
 /// Who holds the port, and how to end that.
-fn holder(port: u16, publisher: Option<Publisher>) -> (String, String) {
+fn holder(holders: &PortHolders, port: u16, publisher: Option<Publisher>) -> (String, String) {
     let program = "end that program".to_owned();
-    match (publisher, net::port_holder(port)) {
+    match (publisher, holders.of(port)) {
         // The process that listens is the engine's: it says nothing about who wanted it.
         (Some(publisher), _) => (publisher.description, format!("run `{}`", publisher.end)),
         // Its engine is another one than this project's, or does not answer.
@@ -63,11 +66,8 @@ fn holder(port: u16, publisher: Option<Publisher>) -> (String, String) {
             let find = format!("`docker ps --filter publish={port}` on its engine");
             (name, format!("stop that container, which {find} names"))
         }
-        (None, Some(holder)) => {
-            let name = format!("`{}` (pid {})", holder.command, holder.pid);
-            (name, program)
-        }
-        (None, None) => match net::port_user(port) {
+        (None, Some(holder)) => (holder.to_string(), program),
+        (None, None) => match holders.user_of(port) {
             Some(user) => (
                 format!("a program of user `{user}`"),
                 format!("end it as `{user}`"),

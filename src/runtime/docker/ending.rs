@@ -47,7 +47,7 @@ impl Docker {
             Err(RuntimeError::NoCommand { .. }) if !self.runs_a_command(step).await? => {
                 Ok(BTreeSet::new())
             }
-            Err(RuntimeError::NoCommand { .. }) => Err(still_there(
+            Err(RuntimeError::NoCommand { .. }) => Err(RuntimeError::end_exec(
                 step,
                 exec,
                 "its processes are not to be seen, or not this user's, and its image has no `sh`",
@@ -78,7 +78,11 @@ impl Docker {
             session = first.to_owned();
             names.extend(lines.map(str::to_owned));
             if begun.elapsed() > grace + KILL {
-                return Err(still_there(step, exec, "it is there after SIGKILL"));
+                return Err(RuntimeError::end_exec(
+                    step,
+                    exec,
+                    "it is there after SIGKILL",
+                ));
             }
             send = (begun.elapsed() > grace).then_some(Signal::KILL);
             tokio::time::sleep(POLL).await;
@@ -109,7 +113,7 @@ impl Docker {
                 let text = output.text();
                 let last = text.lines().last().unwrap_or_default();
                 let cause = format!("the shell that looks for it ended with {code}: {last}");
-                Err(still_there(step, exec, &cause))
+                Err(RuntimeError::end_exec(step, exec, cause))
             }
         }
     }
@@ -140,14 +144,6 @@ fn word(signal: Option<Signal>) -> &'static str {
         Some(Signal::INT) => "INT",
         Some(Signal::KILL) => "KILL",
         Some(_) => "TERM",
-    }
-}
-
-fn still_there(step: &StepId, exec: &Exec, cause: &str) -> RuntimeError {
-    RuntimeError::EndExec {
-        step: step.clone(),
-        command: exec.argv.join(" "),
-        cause: cause.to_owned(),
     }
 }
 

@@ -163,7 +163,7 @@ fn process(holders: &PortHolders, port: u16) -> String {
     match holders.of(port) {
         // The engine's own forwarder: its container has just started or just stopped.
         Some(holder) if holder.command.starts_with("docker-proxy") => "a container".to_owned(),
-        Some(holder) => format!("`{}` (pid {})", holder.command, holder.pid),
+        Some(holder) => holder.to_string(),
         None => match holders.user_of(port) {
             Some(user) => format!("a program of user `{user}`"),
             None => "another program".to_owned(),

@@ -13,7 +13,12 @@ use super::{group::MARK, launch::COMMAND, record::Record};
 use crate::{
     config::StepId,
     runtime::{EXEC_MARK, Exec, RuntimeError},
-    sys::{child::Program, marked::Marked, process::find_program, terminal::Stdio},
+    sys::{
+        child::Program,
+        marked::{Marked, Remaining},
+        process::find_program,
+        terminal::Stdio,
+    },
 };
 
 /// Runs it to its end; its exit code.
@@ -64,13 +69,8 @@ pub async fn end(
         return Ok(BTreeSet::new());
     };
     let ended = Marked::end_found(EXEC_MARK, mark, signal, grace).await;
-    ended.map_err(|remaining| RuntimeError::EndExec {
-        step: step.clone(),
-        command: exec.argv.join(" "),
-        cause: format!(
-            "`{}` (pid {}) is still there",
-            remaining.name, remaining.pid
-        ),
+    ended.map_err(|Remaining { name, pid }| {
+        RuntimeError::end_exec(step, exec, format!("`{name}` (pid {pid}) is still there"))
     })
 }
 

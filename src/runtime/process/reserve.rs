@@ -75,7 +75,7 @@ impl Process {
             },
             holder: &|port| match (taken.get(&port), holders.of(port)) {
                 (Some(step), _) => format!("`{step}`"),
-                (None, Some(holder)) => format!("`{}` (pid {})", holder.command, holder.pid),
+                (None, Some(holder)) => holder.to_string(),
                 (None, None) => "another process, or one that is about to start".to_owned(),
             },
         };
