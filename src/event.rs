@@ -8,6 +8,7 @@ mod room;
 mod spot;
 
 use std::{
+    fmt::Display,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -135,6 +136,12 @@ pub fn count(number: usize, noun: &str) -> String {
         false => "s",
     };
     format!("{number} {noun}{ending}")
+}
+
+/// How messages list names: "`a`, `b`".
+pub fn quoted<T: Display>(names: impl IntoIterator<Item = T>) -> String {
+    let names = names.into_iter().map(|name| format!("`{name}`"));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Where events go. Cheap to clone; dropping the last one ends the receiver.

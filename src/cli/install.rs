@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::{Config, StepId, StepKind},
-    event::{Event, Events, Explain, Fault, FaultClass, Outcome, StepEvents},
+    event::{Event, Events, Explain, Fault, FaultClass, Outcome, StepEvents, quoted},
     plan::{Action, Decision, Reason},
     toolchain::{Installed, Locking, ToolStatus, Toolchain, ToolchainError},
 };
@@ -137,14 +137,10 @@ pub fn names(config: &Config, names: &[String]) -> Result<Vec<String>, Fault> {
             return Ok(name.to_owned());
         }
         let fault = Fault::new(format!("devenv.toml has no `toolchain.{name}`"));
-        let known: Vec<_> = config
-            .toolchain
-            .keys()
-            .map(|name| format!("`{name}`"))
-            .collect();
-        Err(fault.class(FaultClass::Usage).help(match known.as_slice() {
-            [] => "add a `[toolchain.NAME]` table".to_owned(),
-            known => format!("it has {}", known.join(", ")),
+        let known = &config.toolchain;
+        Err(fault.class(FaultClass::Usage).help(match known.is_empty() {
+            true => "add a `[toolchain.NAME]` table".to_owned(),
+            false => format!("it has {}", quoted(known.keys())),
         }))
     };
     names.iter().map(bare).collect()

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use rustix::process::Signal;
 
-use super::context::Context;
+use super::{context::Context, runtime};
 use crate::{
-    event::{Events, Explain, Fault, FaultClass},
+    event::{Events, Explain, Fault, FaultClass, quoted},
     runtime::{Exec, Runtime, RuntimeKind},
     store::{Begun, Inside, Killed},
     sys::{marked::Remaining, process::GRACE},
@@ -29,11 +29,10 @@ pub async fn begin(cx: &Context, command: &str, events: Option<&Events>) -> Resu
             }
         }
         if !ended.is_empty() {
-            let names: Vec<_> = ended.into_iter().map(|name| format!("`{name}`")).collect();
-            let names = names.join(", ");
             let message = format!(
-                "ended what the killed `devenv {}` left running: {names}",
-                killed.command
+                "ended what the killed `devenv {}` left running: {}",
+                killed.command,
+                quoted(ended)
             );
             tell(message, events);
         }
@@ -55,10 +54,7 @@ async fn end_inside(cx: &Context, inside: &Inside) -> Result<BTreeSet<String>, F
         mark: Some(inside.mark.clone()),
         ..Exec::default()
     };
-    let runtime = match cx.kind() == kind {
-        true => cx.runtime()?,
-        false => cx.with_runtime(kind).runtime()?,
-    };
+    let runtime = runtime::of_kind(kind, cx.identity()?)?.runtime;
     let ended = runtime.end_exec(&inside.step, &exec, Signal::TERM, GRACE);
     ended.await.map_err(|error| error.explain())
 }

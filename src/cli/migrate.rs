@@ -10,7 +10,7 @@ use super::{candidates, context::Context, interrupt};
 use crate::{
     config::{Config, Migrate, StepId, StepKind},
     database::{self, Migration, Options, Status},
-    event::{Event, Events, Explain, Fault, FaultClass, Record, count},
+    event::{Event, Events, Explain, Fault, FaultClass, Record, count, quoted},
     report,
 };
 
@@ -74,7 +74,7 @@ fn tables<'a>(config: &'a Config, wanted: Option<&str>) -> Result<Tables<'a>, Fa
         return Ok(all);
     };
     let wanted = wanted.strip_prefix("migrate.").unwrap_or(wanted);
-    let known: Vec<_> = all.iter().map(|(id, _)| format!("`{id}`")).collect();
+    let known = quoted(all.iter().map(|(id, _)| id));
     let found: Tables = all
         .into_iter()
         .filter(|(id, _)| id.name == wanted)
@@ -82,7 +82,7 @@ fn tables<'a>(config: &'a Config, wanted: Option<&str>) -> Result<Tables<'a>, Fa
     if found.is_empty() {
         return Err(Fault::new(format!("devenv.toml has no `migrate.{wanted}`"))
             .class(FaultClass::Usage)
-            .help(format!("it has {}", known.join(", "))));
+            .help(format!("it has {known}")));
     }
     Ok(found)
 }
@@ -284,10 +284,10 @@ struct Begun {
 
 fn new(cx: &Context, tables: &Tables, name: &str) -> Result<ExitCode, Fault> {
     let [(_, table)] = tables.as_slice() else {
-        let known: Vec<_> = tables.iter().map(|(id, _)| format!("`{id}`")).collect();
+        let known = quoted(tables.iter().map(|(id, _)| id));
         return Err(Fault::new("there are several migration folders")
             .class(FaultClass::Usage)
-            .help(format!("name one with `--step`: {}", known.join(", "))));
+            .help(format!("name one with `--step`: {known}")));
     };
     let dir = cx.root()?.join(&table.dir);
     let now = jiff::Timestamp::now().strftime("%Y%m%d%H%M%S").to_string();

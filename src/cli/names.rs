@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::{
     config::{StepId, StepKind, nearest},
-    event::{Fault, FaultClass},
+    event::{Fault, FaultClass, quoted},
     plan::Plan,
     runtime::Runtime,
 };
@@ -34,7 +34,7 @@ pub fn step(plan: &Plan, name: &str, preferred: &[StepKind]) -> Result<StepId, F
         ([], []) => Err(unknown(plan, name, preferred)),
         _ => Err(Fault::new(format!("several steps are called `{name}`"))
             .class(FaultClass::Usage)
-            .help(format!("name one of {}", list(all)))),
+            .help(format!("name one of {}", quoted(all)))),
     }
 }
 
@@ -86,13 +86,8 @@ pub fn unknown(plan: &Plan, name: &str, preferred: &[StepKind]) -> Fault {
     }
     match names.is_empty() {
         true => fault,
-        false => fault.help(format!("it has {}", list(names))),
+        false => fault.help(format!("it has {}", quoted(names))),
     }
-}
-
-fn list<'a>(ids: impl IntoIterator<Item = &'a StepId>) -> String {
-    let ids: Vec<_> = ids.into_iter().map(|id| format!("`{id}`")).collect();
-    ids.join(", ")
 }
 
 #[cfg(test)]

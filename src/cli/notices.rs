@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::SystemTime};
 
 use crate::{
     config::{StepId, StepKind},
-    event::Fault,
+    event::{Fault, quoted},
     proto, report,
     runtime::Instance,
     steps::Steps,
@@ -35,7 +35,6 @@ pub async fn find(steps: &Steps, kept: &BTreeSet<StepId>) -> Result<Vec<String>,
 fn absent_secret(fault: Fault, ids: &[&StepId]) -> String {
     let place = fault.site.iter().map(|site| format!("{site}: "));
     let why = fault.label.iter().map(|why| format!(": {why}"));
-    let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
     let (stay, need) = match ids.len() {
         1 => ("stays as it is", "needs"),
         _ => ("stay as they are", "need"),
@@ -45,7 +44,7 @@ fn absent_secret(fault: Fault, ids: &[&StepId]) -> String {
         place.collect::<String>(),
         fault.message,
         why.collect::<String>(),
-        ids.join(", "),
+        quoted(ids),
     )
 }
 

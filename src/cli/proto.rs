@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{candidates, context::Context, interrupt, run_lock};
 use crate::{
     config::{Config, StepId, StepKind},
-    event::{Explain, Fault, FaultClass, count},
+    event::{Explain, Fault, FaultClass, count, quoted},
     plan::{Outputs, Verdict},
     proto::{self, Changed, Diff, Existing, Leftover, ProtoError, Written},
     report,
@@ -82,16 +82,11 @@ fn names(config: &Config, wanted: &[String]) -> Result<Vec<String>, Fault> {
 
 fn unknown(config: &Config, name: &str) -> Fault {
     let id = StepId::new(StepKind::Proto, name);
-    let known: Vec<_> = config
-        .proto
-        .keys()
-        .map(|name| format!("`{name}`"))
-        .collect();
     let fault = Fault::new(format!("devenv.toml has no `{id}`")).class(FaultClass::Usage);
-    if known.is_empty() {
+    if config.proto.is_empty() {
         fault.help("add a `[proto.NAME]` table")
     } else {
-        fault.help(format!("it has {}", known.join(", ")))
+        fault.help(format!("it has {}", quoted(config.proto.keys())))
     }
 }
 

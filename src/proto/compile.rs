@@ -16,7 +16,7 @@ use protox::{
 use super::{error::ProtoError, source};
 use crate::{
     config::Proto,
-    event::Spot,
+    event::{Spot, quoted},
     plan::fingerprint::{Selection, select},
 };
 
@@ -268,7 +268,6 @@ impl Opened {
         let missing = message
             .strip_prefix("import '")
             .and_then(|rest| rest.strip_suffix("' not found"));
-        let folders: Vec<_> = proto.include.iter().map(|dir| format!("`{dir}`")).collect();
         ProtoError::Compile {
             path: path.clone(),
             at: missing
@@ -277,7 +276,7 @@ impl Opened {
             help: missing.map(|_| {
                 format!(
                     "imports start from the folders in `include`: {}",
-                    folders.join(", ")
+                    quoted(&proto.include)
                 )
             }),
             message: lower(&message),

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::KeyPath,
-    event::{Explain, Fault, FaultClass, Spot},
+    event::{Explain, Fault, FaultClass, Spot, quoted},
     plan::FingerprintError,
     sys::process::ProcessError,
 };
@@ -253,15 +253,6 @@ pub(super) fn write_error(path: &Path, source: io::Error) -> ProtoError {
         path: path.display().to_string(),
         source,
     }
-}
-
-/// Names in backticks, with commas.
-fn quoted(names: &[String]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 impl VersionMismatch {

@@ -9,7 +9,10 @@ use super::{
     pending::{is_ours, read, stale},
     rust,
 };
-use crate::{config::Proto, event::Fault};
+use crate::{
+    config::Proto,
+    event::{Fault, quoted},
+};
 
 /// What a table that devenv.toml no longer has left on disk; paths relative to the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,13 +120,12 @@ const WAY_OUT: &str =
     "delete what is not needed; to keep a file, take away its first line and give it another name";
 
 fn found(paths: &[String]) -> Option<String> {
-    let names: Vec<_> = paths.iter().map(|path| format!("`{path}`")).collect();
     let (were, them) = match paths {
         [] => return None,
         [_] => ("was", "it"),
         _ => ("were", "them"),
     };
-    let names = names.join(", ");
+    let names = quoted(paths);
     Some(format!(
         "{names} {were} edited, and nothing generates {them} any more"
     ))

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io};
 use super::Exec;
 use crate::{
     config::StepId,
-    event::{Explain, Fault, FaultClass},
+    event::{Explain, Fault, FaultClass, quoted},
     sys::docker_host::EndpointError,
 };
 
@@ -234,6 +234,5 @@ fn known(ports: &BTreeMap<String, u16>) -> String {
     if ports.is_empty() {
         return "none".into();
     }
-    let names: Vec<_> = ports.keys().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+    quoted(ports.keys())
 }

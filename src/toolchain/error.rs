@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use super::{archive::ArchiveError, download::DownloadError, system};
 use crate::{
     config::KeyPath,
-    event::{Explain, Fault, FaultClass},
+    event::{Explain, Fault, FaultClass, quoted},
     lockfile::LockError,
     sys::process::ProcessError,
 };
@@ -289,11 +289,7 @@ impl DownloadError {
 fn list(names: &[String]) -> String {
     match names {
         [] => "none".into(),
-        names => names
-            .iter()
-            .map(|name| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(", "),
+        names => quoted(names),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{path::Path, process::ExitCode};
 use super::{context::Context, exit, notices, runtime};
 use crate::{
     config::{Config, StepId},
-    event::{Explain, Fault, FaultClass},
+    event::{Explain, Fault, FaultClass, quoted},
     lockfile::Lock,
     report,
     runtime::{AnyRuntime, Identity},
@@ -146,12 +146,11 @@ async fn tool(toolchain: &Toolchain, name: &str) -> Finding {
 fn absent_secrets(steps: &Steps) -> Vec<Finding> {
     let absent = steps.absent_secrets_of(steps.plan.steps.keys()).into_iter();
     let finding = |(fault, ids): (Fault, Vec<&StepId>)| {
-        let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
         let fault = fault.located(&steps.config.source);
         Finding::warning_of(
             "secret",
             &fault,
-            &format!("for the next start of {}", ids.join(", ")),
+            &format!("for the next start of {}", quoted(ids)),
         )
     };
     absent.map(finding).collect()
