@@ -17,10 +17,11 @@ pub enum StepKind {
     Migrate,
     App,
     Task,
+    Smoke,
 }
 
 impl StepKind {
-    pub const ALL: [StepKind; 9] = [
+    pub const ALL: [StepKind; 10] = [
         StepKind::Toolchain,
         StepKind::Proto,
         StepKind::Image,
@@ -30,6 +31,7 @@ impl StepKind {
         StepKind::Migrate,
         StepKind::App,
         StepKind::Task,
+        StepKind::Smoke,
     ];
 
     /// The word used in ids, and the table's name in the file (but for `build`).
@@ -44,12 +46,28 @@ impl StepKind {
             StepKind::Migrate => "migrate",
             StepKind::App => "app",
             StepKind::Task => "task",
+            StepKind::Smoke => "smoke",
         }
     }
 
     /// Steps that leave something running in the runtime.
     pub fn is_running_service(self) -> bool {
         matches!(self, StepKind::Postgres | StepKind::Service | StepKind::App)
+    }
+
+    /// Steps that `up` brings up; others are run when they are named.
+    pub fn is_brought_up(self) -> bool {
+        match self {
+            StepKind::Task | StepKind::Smoke => false,
+            StepKind::Toolchain
+            | StepKind::Proto
+            | StepKind::Image
+            | StepKind::Build
+            | StepKind::Postgres
+            | StepKind::Service
+            | StepKind::Migrate
+            | StepKind::App => true,
+        }
     }
 
     /// Steps that can do nothing without an engine.
@@ -59,7 +77,8 @@ impl StepKind {
             | StepKind::Postgres
             | StepKind::Service
             | StepKind::Migrate
-            | StepKind::App => true,
+            | StepKind::App
+            | StepKind::Smoke => true,
             // Most builds and tasks run on the host; the others say themselves what they lack.
             StepKind::Toolchain | StepKind::Proto | StepKind::Build | StepKind::Task => false,
         }

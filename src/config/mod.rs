@@ -57,6 +57,8 @@ record! {
         pub app: BTreeMap<String, App> as Tables<App>,
         /// Commands of the project, run on the host.
         pub task: BTreeMap<String, Task> as Tables<Task>,
+        /// Requests that show that what runs answers.
+        pub smoke: BTreeMap<String, Smoke> as Tables<Smoke>,
         /// Where secret values are had.
         pub secret: BTreeMap<String, Secret> as Tables<Secret>,
         /// The file it came from.

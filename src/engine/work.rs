@@ -20,7 +20,8 @@ impl Work for Steps {
             | StepKind::Postgres
             | StepKind::Service
             | StepKind::Migrate
-            | StepKind::App => Class::Light,
+            | StepKind::App
+            | StepKind::Smoke => Class::Light,
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Digest, Inputs, Plan, Sources, Step, draft::Draft, secrets};
 use crate::config::{
-    App, Build, Config, KeyPath, Migrate, Part, Postgres, Proto, Service, StepId, StepKind, Task,
-    Template, Tool,
+    App, Build, Config, KeyPath, Migrate, Part, Postgres, Proto, Service, Smoke, StepId, StepKind,
+    Task, Template, Tool,
 };
 
 /// Bumped whenever keys of the same definition change, so that old records do not match by accident.
@@ -41,6 +41,9 @@ impl Plan {
         for (name, task) in &config.task {
             builder.task(name, task);
         }
+        for (name, smoke) in &config.smoke {
+            builder.smoke(name, smoke);
+        }
         let steps = builder.steps;
         let hash = hash(&config.project.name, &steps);
         Plan {
@@ -50,11 +53,11 @@ impl Plan {
         }
     }
 
-    /// What `devenv up` is for: everything but the tasks nothing needs.
+    /// What `devenv up` is for.
     pub fn up_goals(&self) -> BTreeSet<StepId> {
         self.steps
             .keys()
-            .filter(|id| id.kind != StepKind::Task)
+            .filter(|id| id.kind.is_brought_up())
             .cloned()
             .collect()
     }
@@ -279,6 +282,15 @@ impl Builder<'_> {
             .references(task.env.values())
             .with(self.facts(task.env.values()));
         draft.set_aside(&["needs", "timeout"]);
+        self.add(draft);
+    }
+
+    fn smoke(&mut self, name: &str, smoke: &Smoke) {
+        let id = StepId::new(StepKind::Smoke, name);
+        let draft = Draft::new(id, smoke)
+            .needs(smoke.needs.iter().cloned())
+            .references(smoke.templates())
+            .with(self.facts(smoke.templates()));
         self.add(draft);
     }
 

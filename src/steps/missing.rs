@@ -47,9 +47,11 @@ impl Steps {
                 let wrong = migrate::check(&self.cx(id, &outputs, &never)).await;
                 (wrong, Vec::new())
             }
-            StepKind::Postgres | StepKind::Task | StepKind::Toolchain | StepKind::Proto => {
-                Default::default()
-            }
+            StepKind::Postgres
+            | StepKind::Task
+            | StepKind::Smoke
+            | StepKind::Toolchain
+            | StepKind::Proto => Default::default(),
         };
         faults.extend(wrong);
         faults.extend(self.cannot_run(id));

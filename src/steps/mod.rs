@@ -19,6 +19,7 @@ mod readiness;
 mod record;
 mod secrets;
 mod service;
+mod smoke;
 mod task;
 mod toolchain;
 
@@ -145,6 +146,7 @@ impl Steps {
             StepKind::Migrate => migrate::decide(cx).await,
             StepKind::App => app::decide(cx).await,
             StepKind::Task => task::decide(cx).await,
+            StepKind::Smoke => Ok(smoke::decide()),
         }
     }
 
@@ -191,6 +193,7 @@ impl Steps {
             StepKind::Migrate => migrate::act(cx).await,
             StepKind::App => app::act(cx, decision, slot).await,
             StepKind::Task => task::act(cx).await,
+            StepKind::Smoke => smoke::act(cx).await,
         }
     }
 
@@ -239,7 +242,7 @@ impl Steps {
     pub fn usual_action(&self, id: &StepId) -> Action {
         match id.kind {
             StepKind::Toolchain => Action::Install,
-            StepKind::Proto | StepKind::Task => Action::Run,
+            StepKind::Proto | StepKind::Task | StepKind::Smoke => Action::Run,
             StepKind::Image => match self.config.image.get(&id.name) {
                 Some(image) if image.debian.is_some() || image.dockerfile.is_some() => {
                     Action::Build
@@ -285,7 +288,7 @@ impl Steps {
 fn forced_action(kind: StepKind) -> Action {
     match kind {
         StepKind::Toolchain => Action::Install,
-        StepKind::Proto | StepKind::Task => Action::Run,
+        StepKind::Proto | StepKind::Task | StepKind::Smoke => Action::Run,
         StepKind::Image | StepKind::Build => Action::Build,
         StepKind::Postgres | StepKind::Service | StepKind::App => Action::Restart,
         StepKind::Migrate => Action::Apply,

@@ -118,6 +118,10 @@ pub(super) fn templates_of<'c>(id: &StepId, config: &'c Config) -> Vec<&'c Templ
             .task
             .get(name)
             .map(|task| task.env.values().collect()),
+        StepKind::Smoke => config
+            .smoke
+            .get(name)
+            .map(|smoke| smoke.templates().collect()),
         StepKind::Build => config.app.get(name).map(|app| match &app.build {
             Build::Host(build) => build.env.values().collect(),
             Build::Dockerfile(build) => build.args.values().collect(),

@@ -33,6 +33,7 @@ mod secrets;
 mod services;
 mod shared_images;
 mod side_by_side;
+mod smoke;
 mod tasks;
 
 use crate::support::{Project, image};

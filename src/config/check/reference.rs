@@ -163,7 +163,8 @@ fn fields(source: &Source, id: &StepId) -> Vec<String> {
         | StepKind::Image
         | StepKind::Build
         | StepKind::Migrate
-        | StepKind::Task => Vec::new(),
+        | StepKind::Task
+        | StepKind::Smoke => Vec::new(),
     }
 }
 

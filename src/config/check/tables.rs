@@ -31,6 +31,14 @@ pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
     images(report, config);
     protos(report, config);
     histories(report, config);
+    for (name, smoke) in &config.smoke {
+        let at = KeyPath::of(["smoke", name]);
+        if smoke.requests.is_empty() {
+            report
+                .at_value(&at.join("requests"), format!("`[{at}]` asks nothing"))
+                .help("add a request, such as `{ path = \"/readyz\" }`");
+        }
+    }
 }
 
 /// A service is a container, a process, or can be either; what is said of its container needs an image.

@@ -19,7 +19,7 @@ use toml::{Spanned, de::DeValue};
 
 pub(super) use collection::{Keyed, Named, Paths, Tables, Tolerant};
 pub(super) use fields::{Fields, Key, Missing};
-pub(super) use plain::{Scalar, Text};
+pub(super) use plain::{HttpStatus, Scalar, Text};
 pub(super) use record::{Record, record};
 pub(super) use rules::*;
 pub(super) use words::words;

@@ -174,6 +174,35 @@ impl Shape for u16 {
     }
 }
 
+/// The status of an HTTP answer.
+pub(in crate::config) struct HttpStatus;
+
+impl Shape for HttpStatus {
+    type Value = u16;
+
+    fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<u16> {
+        let DeValue::Integer(number) = node.get_ref() else {
+            cx.wrong_type(node, "a status such as 200");
+            return None;
+        };
+        let status = number.as_str().parse().ok();
+        let status = status.filter(|status| (100..=599).contains(status));
+        if status.is_none() {
+            cx.error(node.span(), format!("`{number}` is not a status"))
+                .label("expected 100 to 599");
+        }
+        status
+    }
+
+    fn encode(value: &u16) -> Json {
+        (*value).into()
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 100, "maximum": 599 })
+    }
+}
+
 impl Shape for Duration {
     type Value = Duration;
 

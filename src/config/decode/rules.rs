@@ -227,6 +227,37 @@ impl Rule for UrlPath {
     }
 }
 
+/// The method of a request.
+pub(in crate::config) enum HttpMethod {}
+
+impl Rule for HttpMethod {
+    const WHAT: &'static str = "a method";
+    const PATTERN: Option<&'static str> = Some("^[A-Z]+$");
+
+    fn check(text: &str) -> Result<(), String> {
+        match text.bytes().all(|byte| byte.is_ascii_uppercase()) && !text.is_empty() {
+            true => Ok(()),
+            false => Err("expected such as `GET`, in capitals".into()),
+        }
+    }
+}
+
+/// The name of a header: a token of <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2>.
+pub(in crate::config) enum HeaderName {}
+
+impl Rule for HeaderName {
+    const WHAT: &'static str = "a name of a header";
+    const PATTERN: Option<&'static str> = Some("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$");
+
+    fn check(text: &str) -> Result<(), String> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+.^_`|~-".contains(c);
+        match text.chars().all(fits) && !text.is_empty() {
+            true => Ok(()),
+            false => Err("only letters, digits and dashes".into()),
+        }
+    }
+}
+
 /// The name of a volume.
 pub(in crate::config) enum VolumeName {}
 

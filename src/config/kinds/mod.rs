@@ -14,6 +14,7 @@ mod proto;
 mod ready;
 mod secret;
 mod service;
+mod smoke;
 mod task;
 mod toolchain;
 
@@ -31,5 +32,6 @@ pub use proto::{Plugin, Proto, RustOut};
 pub use ready::{Probe, Ready};
 pub use secret::{Secret, SecretSource};
 pub use service::{Restart, Service};
+pub use smoke::{Request, Smoke};
 pub use task::Task;
 pub use toolchain::{Tool, ToolSource};
