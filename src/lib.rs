@@ -11,6 +11,7 @@ pub mod engine;
 pub mod event;
 pub mod image;
 pub mod lockfile;
+pub mod mirror;
 pub mod plan;
 pub mod proto;
 pub mod report;

@@ -37,6 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 const LEAF: &[&str] = &["event", "plan", "config", "sys"];
 const STEPS: &[&str] = &[
+    "mirror",
     "runtime",
     "toolchain",
     "proto",
@@ -50,6 +51,7 @@ const STEPS: &[&str] = &[
     "sys",
 ];
 const ENGINE: &[&str] = &[
+    "mirror",
     "steps",
     "runtime",
     "toolchain",

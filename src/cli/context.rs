@@ -23,13 +23,26 @@ use crate::{
     plan::{self, FileCache, Plan},
     report,
     runtime::{AnyRuntime, RuntimeKind},
-    steps::{self, Engine, Steps},
+    steps::{self, Engine, HostPorts, Steps},
     store::Store,
     toolchain::{Locking, Toolchain},
 };
 
+/// Whose state, containers and data a command works with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of the worktree.
+    Worktree,
+    /// Those of a run that leaves none behind: as if of another worktree, in a folder of its own.
+    Ephemeral,
+}
+
+/// The folder of an [`Scope::Ephemeral`] run, in the project's.
+const EPHEMERAL: &str = ".devenv/ci";
+
 pub struct Context {
     directory: PathBuf,
+    pub scope: Scope,
     pub output: OutputFormat,
     pub verbose: bool,
     /// What `--runtime` insists on.
@@ -54,6 +67,7 @@ impl Context {
     pub fn new(global: &Global) -> Self {
         Self {
             directory: global.directory.clone().unwrap_or_else(|| ".".into()),
+            scope: Scope::Worktree,
             output: global.output,
             verbose: global.verbose,
             runtime: global.runtime,
@@ -71,12 +85,21 @@ impl Context {
 
     /// The same request, for files that may have changed since they were read.
     pub fn fresh(&self) -> Self {
-        Self::new(&Global {
+        let mut fresh = Self::new(&Global {
             directory: Some(self.directory.clone()),
             output: self.output,
             verbose: self.verbose,
             runtime: self.runtime,
-        })
+        });
+        fresh.scope = self.scope;
+        fresh
+    }
+
+    /// The same request with things of its own, that are taken down at the end: see [`super::down::everything`].
+    pub fn ephemeral(&self) -> Self {
+        let mut other = self.fresh();
+        other.scope = Scope::Ephemeral;
+        other
     }
 
     /// The same request with this runtime.
@@ -99,6 +122,15 @@ impl Context {
             Some(root) => Ok(root.clone()),
             None => root::of(&self.directory),
         }
+    }
+
+    /// The folder that state and identity belong to: the project's, or one in it for what leaves nothing behind.
+    pub fn place(&self) -> Result<PathBuf, Fault> {
+        let root = self.root()?;
+        Ok(match self.scope {
+            Scope::Worktree => root,
+            Scope::Ephemeral => root.join(EPHEMERAL),
+        })
     }
 
     /// As [`Context::root`], also of a project whose file is gone or is no file: the folder for which something was made.
@@ -136,7 +168,10 @@ impl Context {
         if let Some(files) = self.files.get() {
             return Ok(files.clone());
         }
-        let files = Arc::new(FileCache::load(&self.root()?, &self.store()?.file_cache()));
+        let root = self.root()?;
+        // Of the project's files, whoever asks.
+        let cache = Store::new(&root).file_cache();
+        let files = Arc::new(FileCache::load(&root, &cache));
         Ok(self.files.get_or_init(|| files).clone())
     }
 
@@ -181,7 +216,7 @@ impl Context {
     }
 
     pub fn store(&self) -> Result<Store, Fault> {
-        Ok(Store::new(&self.root()?))
+        Ok(Store::new(&self.place()?))
     }
 
     /// The tools for commands of the user's own: the lock decides nothing where it pins none.
@@ -246,6 +281,10 @@ impl Context {
             events,
             files: self.files()?,
             forced: Default::default(),
+            host_ports: match self.scope {
+                Scope::Worktree => HostPorts::Wanted,
+                Scope::Ephemeral => HostPorts::Free,
+            },
             writers: Default::default(),
             listing: Default::default(),
             given: Default::default(),

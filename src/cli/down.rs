@@ -69,7 +69,9 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         removed.images.extend(side.removed.images.clone());
     }
     let in_use = sides.iter().filter_map(|side| side.in_use.clone());
-    let faults = unknown.into_iter().chain(in_use).collect();
+    let killed = left_by_ci(cx, &args).await;
+    let faults = unknown.into_iter().chain(in_use).chain(killed.err());
+    let faults = faults.collect();
     let text = || match is_known {
         true => text(&sides),
         // Nobody can say that nothing was running.
@@ -83,6 +85,50 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     }
     cx.answer(&removed, text);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What becomes of images that were built for what is taken down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Built {
+    /// The next run of the same identity has them at once.
+    Keep,
+    Remove,
+}
+
+/// Takes all down that the request's identity has, data included. Says nothing when that works.
+///
+/// # Errors
+/// What could not be removed, or not be looked at.
+pub async fn everything(cx: &Context, images: Built) -> Result<(), Fault> {
+    let args = Args {
+        volumes: true,
+        images: images == Built::Remove,
+    };
+    let Some(identity) = found(cx).await? else {
+        return Ok(());
+    };
+    let needs = cx.plan().map(|plan| plan.graph()).unwrap_or_default();
+    let (sides, unknown) = take_both_down(cx, &args, &needs, &identity).await;
+    let in_use = sides.into_iter().filter_map(|side| side.in_use);
+    match Fault::all(unknown.into_iter().chain(in_use).collect()) {
+        Some(fault) => Err(fault),
+        None => forget_identity(cx, &identity),
+    }
+}
+
+/// What a `devenv ci` of this worktree had when it was killed. One that goes on has the worktree's lock.
+async fn left_by_ci(cx: &Context, args: &Args) -> Result<(), Fault> {
+    let own = cx.ephemeral();
+    if own.store()?.identity().is_none() {
+        return Ok(());
+    }
+    own.needs_no_lock()?;
+    let _lock = run_lock::acquire(&own, "down", None).await?;
+    let images = match args.images {
+        true => Built::Remove,
+        false => Built::Keep,
+    };
+    everything(&own, images).await
 }
 
 /// Whose things are to go, when there is no plan: the file's, if it can be read at all.

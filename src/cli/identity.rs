@@ -14,7 +14,7 @@ impl Context {
     /// containers and data have, unless that name is one under which it is known to have others; a copied or moved folder has
     /// its own, as the path is part of it.
     pub fn identity(&self) -> Result<Identity, Fault> {
-        let root = self.root()?.display().to_string();
+        let root = self.place()?.display().to_string();
         let mut identity = Identity::new(&self.config()?.project.name, &root);
         match self.kept_id()? {
             Some(kept) if !self.store()?.former().contains(&identity.id) => identity.id = kept,
@@ -36,14 +36,14 @@ impl Context {
 
     /// What `.devenv` says that it is, unless it came here with a copy of another folder.
     fn kept_id(&self) -> Result<Option<String>, Fault> {
-        let root = self.root()?.display().to_string();
+        let root = self.place()?.display().to_string();
         let kept = self.store()?.identity();
         Ok(kept.filter(|id| Identity::is_of(id, &root)))
     }
 
     /// Who this worktree was when it made what it has: for when devenv.toml cannot be read.
     pub async fn found_identity(&self) -> Result<Option<Identity>, Fault> {
-        let root = self.root()?;
+        let root = self.place()?;
         let folder = root.display().to_string();
         if let Some(id) = self.kept_id()? {
             return Ok(Some(Identity {

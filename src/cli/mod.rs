@@ -4,10 +4,12 @@
 //! text and an exit code.
 
 mod candidates;
+mod ci;
 mod completions;
 mod config;
 mod context;
 mod db;
+mod deploy;
 mod doctor;
 mod down;
 mod ending;
@@ -114,6 +116,8 @@ enum Command {
     Migrate(migrate::Args),
     Psql(psql::Args),
     Db(db::Args),
+    Ci(ci::Args),
+    Deploy(deploy::Args),
     Completions(completions::Args),
 }
 
@@ -194,6 +198,8 @@ async fn run(cx: &Context, command: Command) -> Result<ExitCode, Fault> {
         Command::Migrate(args) => migrate::run(cx, args).await,
         Command::Psql(args) => psql::run(cx, args).await,
         Command::Db(args) => db::run(cx, args).await,
+        Command::Ci(args) => ci::run(cx, args).await,
+        Command::Deploy(args) => deploy::run(cx, args).await,
         Command::Completions(args) => completions::run(cx, args).await,
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{StepId, StepKind},
-    engine::RunResult,
+    engine::{Options, Policy, RunResult},
     event::{Explain, Fault, Outcome, Record},
     plan::{Outputs, Plan},
     steps::Steps,
@@ -26,6 +26,8 @@ pub struct Run<'a> {
     pub orphans: Orphans,
     pub logs: Logs,
     pub timings: bool,
+    /// What a failure does to steps that do not need the failed one.
+    pub policy: Policy,
     /// What is done is more than this run, and has the right to do it already.
     pub part_of: Option<&'a Alone>,
 }
@@ -60,6 +62,7 @@ impl<'a> Run<'a> {
             orphans: Orphans::Keep,
             logs: Logs::Hidden,
             timings: false,
+            policy: Policy::default(),
             part_of: None,
         }
     }
@@ -124,8 +127,12 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        let options = Options {
+            policy: self.policy,
+            ..session.options()
+        };
         let result = session
-            .run(&steps.plan, &goals, steps.clone(), session.options())
+            .run(&steps.plan, &goals, steps.clone(), options)
             .await?;
         let notice = |message: String| session.events().notice(message);
         if let Err(error) = steps.files.save() {

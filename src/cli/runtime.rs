@@ -101,7 +101,7 @@ pub fn choose(cx: &Context) -> Result<Choice, Fault> {
 
 /// From what there is, whatever the file says.
 pub fn automatic(cx: &Context) -> Result<Choice, Fault> {
-    if process::is_watched(&cx.root()?) {
+    if process::is_watched(&cx.place()?) {
         return Ok(Choice {
             kind: RuntimeKind::Process,
             why: Why::Runs,

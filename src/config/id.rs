@@ -18,10 +18,11 @@ pub enum StepKind {
     App,
     Task,
     Smoke,
+    Ci,
 }
 
 impl StepKind {
-    pub const ALL: [StepKind; 10] = [
+    pub const ALL: [StepKind; 11] = [
         StepKind::Toolchain,
         StepKind::Proto,
         StepKind::Image,
@@ -32,6 +33,7 @@ impl StepKind {
         StepKind::App,
         StepKind::Task,
         StepKind::Smoke,
+        StepKind::Ci,
     ];
 
     /// The word used in ids, and the table's name in the file (but for `build`).
@@ -47,6 +49,7 @@ impl StepKind {
             StepKind::App => "app",
             StepKind::Task => "task",
             StepKind::Smoke => "smoke",
+            StepKind::Ci => "ci",
         }
     }
 
@@ -58,7 +61,7 @@ impl StepKind {
     /// Steps that `up` brings up; others are run when they are named.
     pub fn is_brought_up(self) -> bool {
         match self {
-            StepKind::Task | StepKind::Smoke => false,
+            StepKind::Task | StepKind::Smoke | StepKind::Ci => false,
             StepKind::Toolchain
             | StepKind::Proto
             | StepKind::Image
@@ -80,7 +83,11 @@ impl StepKind {
             | StepKind::App
             | StepKind::Smoke => true,
             // Most builds and tasks run on the host; the others say themselves what they lack.
-            StepKind::Toolchain | StepKind::Proto | StepKind::Build | StepKind::Task => false,
+            StepKind::Toolchain
+            | StepKind::Proto
+            | StepKind::Build
+            | StepKind::Task
+            | StepKind::Ci => false,
         }
     }
 }

@@ -59,6 +59,10 @@ record! {
         pub task: BTreeMap<String, Task> as Tables<Task>,
         /// Requests that show that what runs answers.
         pub smoke: BTreeMap<String, Smoke> as Tables<Smoke>,
+        /// What `devenv ci` does, and the files of CI services.
+        pub ci: Option<Ci>,
+        /// Where the project is deployed to.
+        pub remote: BTreeMap<String, Remote> as Tables<Remote>,
         /// Where secret values are had.
         pub secret: BTreeMap<String, Secret> as Tables<Secret>,
         /// The file it came from.

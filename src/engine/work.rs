@@ -21,7 +21,8 @@ impl Work for Steps {
             | StepKind::Service
             | StepKind::Migrate
             | StepKind::App
-            | StepKind::Smoke => Class::Light,
+            | StepKind::Smoke
+            | StepKind::Ci => Class::Light,
         }
     }
 

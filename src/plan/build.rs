@@ -44,6 +44,7 @@ impl Plan {
         for (name, smoke) in &config.smoke {
             builder.smoke(name, smoke);
         }
+        builder.ci_files();
         let steps = builder.steps;
         let hash = hash(&config.project.name, &steps);
         Plan {
@@ -292,6 +293,25 @@ impl Builder<'_> {
             .references(smoke.templates())
             .with(self.facts(smoke.templates()));
         self.add(draft);
+    }
+
+    /// The files of CI services. They hold the plan's facts, so what they say is no part of it.
+    fn ci_files(&mut self) {
+        let Some(ci) = &self.config.ci else {
+            return;
+        };
+        let id = |name| StepId::new(StepKind::Ci, name);
+        let github = ci
+            .github
+            .iter()
+            .map(|table| Draft::new(id("github"), table));
+        let gitlab = ci
+            .gitlab
+            .iter()
+            .map(|table| Draft::new(id("gitlab"), table));
+        for draft in github.chain(gitlab).collect::<Vec<_>>() {
+            self.add(draft);
+        }
     }
 
     /// Those that commands may use: not what only services run on, or images are built with.

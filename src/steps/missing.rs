@@ -50,6 +50,7 @@ impl Steps {
             StepKind::Postgres
             | StepKind::Task
             | StepKind::Smoke
+            | StepKind::Ci
             | StepKind::Toolchain
             | StepKind::Proto => Default::default(),
         };

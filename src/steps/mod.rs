@@ -5,6 +5,7 @@
 pub mod address;
 mod app;
 mod build;
+pub mod ci;
 mod container;
 mod image;
 mod inputs;
@@ -48,7 +49,7 @@ use crate::{
 pub use address::POSTGRES_PORT;
 pub use container::ports;
 pub use mask::too_short_secrets;
-pub use ports::published;
+pub use ports::{HostPorts, published};
 pub use postgres::{target as postgres_target, volume as postgres_volume};
 pub use proto::Made;
 
@@ -67,6 +68,8 @@ pub struct Steps {
     pub events: Events,
     /// Steps the user asked to run again although nothing changed.
     pub forced: BTreeSet<StepId>,
+    /// Which host ports services are published on.
+    pub host_ports: HostPorts,
     /// Digests of files seen before.
     pub files: Arc<FileCache>,
     /// Which files each proto table was found to write in this run, so that tables with one folder generate no more often than needed.
@@ -147,6 +150,7 @@ impl Steps {
             StepKind::App => app::decide(cx).await,
             StepKind::Task => task::decide(cx).await,
             StepKind::Smoke => Ok(smoke::decide()),
+            StepKind::Ci => ci::decide(cx),
         }
     }
 
@@ -194,6 +198,7 @@ impl Steps {
             StepKind::App => app::act(cx, decision, slot).await,
             StepKind::Task => task::act(cx).await,
             StepKind::Smoke => smoke::act(cx).await,
+            StepKind::Ci => ci::act(cx),
         }
     }
 
@@ -242,7 +247,7 @@ impl Steps {
     pub fn usual_action(&self, id: &StepId) -> Action {
         match id.kind {
             StepKind::Toolchain => Action::Install,
-            StepKind::Proto | StepKind::Task | StepKind::Smoke => Action::Run,
+            StepKind::Proto | StepKind::Task | StepKind::Smoke | StepKind::Ci => Action::Run,
             StepKind::Image => match self.config.image.get(&id.name) {
                 Some(image) if image.debian.is_some() || image.dockerfile.is_some() => {
                     Action::Build
@@ -288,7 +293,7 @@ impl Steps {
 fn forced_action(kind: StepKind) -> Action {
     match kind {
         StepKind::Toolchain => Action::Install,
-        StepKind::Proto | StepKind::Task | StepKind::Smoke => Action::Run,
+        StepKind::Proto | StepKind::Task | StepKind::Smoke | StepKind::Ci => Action::Run,
         StepKind::Image | StepKind::Build => Action::Build,
         StepKind::Postgres | StepKind::Service | StepKind::App => Action::Restart,
         StepKind::Migrate => Action::Apply,

@@ -15,6 +15,15 @@ use crate::{
     store::Ports,
 };
 
+/// Which host ports services get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostPorts {
+    /// Those of the file, or where they once had to move.
+    Wanted,
+    /// Free ones of the project's range: the others may be wanted by the worktree itself.
+    Free,
+}
+
 /// Every port that a step of the file publishes, in the order in which they come first: by step, then by name.
 pub fn published(config: &Config) -> Vec<(StepId, String, Port)> {
     let postgres = config
@@ -92,7 +101,8 @@ impl Cx<'_> {
             .map(|(name, port)| {
                 let sticky = remembered.get(&port_key(self.id(), name, *port));
                 let mut wanted: Vec<u16> = sticky.copied().into_iter().collect();
-                if !wanted.contains(&port.host) {
+                let asks = self.steps.host_ports == HostPorts::Wanted;
+                if asks && !wanted.contains(&port.host) {
                     wanted.push(port.host);
                 }
                 SpecPort {

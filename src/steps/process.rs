@@ -166,7 +166,7 @@ impl Cx<'_> {
             files: Vec::new(),
             tmpfs: BTreeMap::new(),
             user: None,
-            workdir: None,
+            workdir: Some(self.steps.root.display().to_string()),
             restart: service.restart,
             stop_signal: service.stop_signal.clone(),
             stop_grace: service.stop_grace,

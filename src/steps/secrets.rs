@@ -133,7 +133,7 @@ pub(super) fn templates_of<'c>(id: &StepId, config: &'c Config) -> Vec<&'c Templ
                 .and_then(|image| image.dockerfile.as_ref());
             dockerfile.map(|build| build.args.values().collect())
         }
-        StepKind::Migrate | StepKind::Toolchain | StepKind::Proto => None,
+        StepKind::Migrate | StepKind::Toolchain | StepKind::Proto | StepKind::Ci => None,
     }
     .unwrap_or_default()
 }

@@ -1,6 +1,8 @@
 //! `service.*`: any container, or any program.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, pin::pin, time::Duration};
+
+use tokio::time::timeout;
 
 use super::{Cx, container, readiness::Settled};
 use crate::{
@@ -9,6 +11,9 @@ use crate::{
     plan::{Acted, Action, Decision, Inputs, Output, Reason, Verdict, image_step},
     runtime::{Runtime, RuntimeKind, Spec, Started},
 };
+
+/// How long a cancelled start may go on, for what was asked of an engine to come to its end.
+const SETTLING: Duration = Duration::from_secs(5);
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
     let known = cx.known_inputs();
@@ -89,9 +94,14 @@ pub(super) async fn start(cx: &Cx<'_>, spec: &Spec, decision: &Decision) -> Resu
         }
         runtime.start(spec).await
     };
+    let mut work = pin!(work);
     tokio::select! {
-        started = work => started.map_err(|error| error.explain()),
-        () = cx.cancel.cancelled() => Err(super::cancelled(cx)),
+        started = &mut work => started.map_err(|error| error.explain()),
+        () = cx.cancel.cancelled() => {
+            // An engine goes on with what it was asked for: who takes down what is there must see it.
+            let _ = timeout(SETTLING, work).await;
+            Err(super::cancelled(cx))
+        }
     }
 }
 

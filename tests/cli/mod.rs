@@ -1,5 +1,6 @@
 //! One file per subcommand, run through the real binary.
 
+mod ci;
 mod completions;
 mod config;
 mod doctor;

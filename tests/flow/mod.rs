@@ -5,6 +5,7 @@ mod archived_postgres;
 mod at_once;
 mod both;
 mod broken_files;
+mod ci;
 mod commands;
 mod database;
 mod db_copy;

@@ -12,6 +12,8 @@ use crate::config::{
 };
 
 const POSTGRES_FIELDS: [&str; 6] = ["url", "host", "port", "user", "password", "database"];
+/// CI services that there is a table for.
+const CI_SERVICES: [&str; 2] = ["github", "gitlab"];
 /// More names than this help nobody.
 const LISTED: usize = 12;
 
@@ -78,7 +80,12 @@ fn bare(report: &mut Report<'_>, reference: &Reference, text: &str) {
 }
 
 fn exists(source: &Source, id: &StepId) -> bool {
-    source.contains(&id.key_path())
+    is_step(id) && source.contains(&id.key_path())
+}
+
+/// Of `[ci]` only the tables of services are steps.
+fn is_step(id: &StepId) -> bool {
+    id.kind != StepKind::Ci || CI_SERVICES.contains(&id.name.as_str())
 }
 
 fn unknown_step(report: &mut Report<'_>, reference: &Reference, id: &StepId) {
@@ -114,7 +121,8 @@ fn declared(source: &Source) -> Vec<String> {
             _ => kind.as_str(),
         };
         let names = source.keys_of(&KeyPath::of([table]));
-        steps.extend(names.map(|name| format!("{kind}.{name}")));
+        let ids = names.map(|name| StepId::new(kind, name));
+        steps.extend(ids.filter(is_step).map(|id| id.to_string()));
     }
     steps
 }
@@ -164,7 +172,8 @@ fn fields(source: &Source, id: &StepId) -> Vec<String> {
         | StepKind::Build
         | StepKind::Migrate
         | StepKind::Task
-        | StepKind::Smoke => Vec::new(),
+        | StepKind::Smoke
+        | StepKind::Ci => Vec::new(),
     }
 }
 

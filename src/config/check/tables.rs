@@ -39,6 +39,14 @@ pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
                 .help("add a request, such as `{ path = \"/readyz\" }`");
         }
     }
+    for (name, remote) in &config.remote {
+        let at = KeyPath::of(["remote", name]);
+        if remote.deploy.is_empty() {
+            report
+                .at_key(&at, format!("`[{at}]` has no `deploy` steps"))
+                .help("name the steps that bring the project there: `deploy = [\"task.deploy\"]`");
+        }
+    }
 }
 
 /// A service is a container, a process, or can be either; what is said of its container needs an image.

@@ -2,6 +2,7 @@
 
 mod app;
 mod build;
+mod ci;
 mod command;
 mod image;
 mod migrate;
@@ -12,6 +13,7 @@ mod program;
 mod project;
 mod proto;
 mod ready;
+mod remote;
 mod secret;
 mod service;
 mod smoke;
@@ -20,6 +22,7 @@ mod toolchain;
 
 pub use app::App;
 pub use build::{Build, Dockerfile, HostBuild};
+pub use ci::{Ci, Github, Gitlab};
 pub use command::Command;
 pub use image::{Debian, Image};
 pub use migrate::Migrate;
@@ -30,6 +33,7 @@ pub use program::Program;
 pub use project::{PortRange, Project, RuntimeChoice};
 pub use proto::{Plugin, Proto, RustOut};
 pub use ready::{Probe, Ready};
+pub use remote::Remote;
 pub use secret::{Secret, SecretSource};
 pub use service::{Restart, Service};
 pub use smoke::{Request, Smoke};

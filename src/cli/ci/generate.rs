@@ -1,0 +1,96 @@
+//! `devenv ci generate`: writes the files of CI services.
+
+use std::{fs, process::ExitCode};
+
+use serde::Serialize;
+
+use super::Service;
+use crate::{
+    cli::context::Context,
+    event::{Explain, Fault, FaultClass, count},
+    mirror::Origin,
+    steps::ci::{self, Compared},
+    sys::fs::write_atomic,
+};
+
+/// Write the files that make a CI service call devenv; what stands in their user blocks stays.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which services; all that devenv.toml names when absent.
+    #[arg(value_enum)]
+    services: Vec<Service>,
+    /// Also replace files that were edited elsewhere than between their `yours` lines.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Answer {
+    written: Vec<String>,
+    /// Were so already.
+    unchanged: Vec<String>,
+    /// Generated once, asked for by nothing now.
+    deleted: Vec<String>,
+}
+
+pub fn run(cx: &Context, args: &Args) -> Result<ExitCode, Fault> {
+    let (root, config, plan) = (cx.root()?, cx.config()?, cx.plan()?);
+    let wanted = super::services(&config, &args.services)?;
+    let mut files = ci::compare(&root, &config, &plan).map_err(|error| error.explain())?;
+    files.retain(|compared| wanted.contains(&compared.file.step));
+    let kept = files.iter().filter(|compared| match compared.origin() {
+        Some(Origin::Foreign) => true,
+        Some(Origin::Edited { .. }) => !args.force,
+        Some(Origin::Own { .. }) | None => false,
+    });
+    let kept = kept.map(|compared| ci::fault(compared, &plan).class(FaultClass::Usage));
+    // Nothing is written unless all can be.
+    if let Some(fault) = Fault::all(kept.collect()) {
+        return Err(fault);
+    }
+    let mut answer = Answer::default();
+    for compared in &files {
+        let path = compared.file.path.clone();
+        if compared.is_up_to_date() {
+            answer.unchanged.push(path);
+            continue;
+        }
+        write(cx, compared)?;
+        answer.written.push(path);
+    }
+    for path in ci::orphans(&root, &config).map_err(|error| error.explain())? {
+        fs::remove_file(root.join(&path)).map_err(|error| failed("delete", &path, &error))?;
+        answer.deleted.push(path);
+    }
+    cx.answer(&answer, || text(&answer));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(cx: &Context, compared: &Compared) -> Result<(), Fault> {
+    let path = &compared.file.path;
+    let written = write_atomic(&cx.root()?.join(path), compared.wanted.as_bytes());
+    written.map_err(|error| failed("write", path, &error))
+}
+
+fn failed(what: &str, path: &str, error: &std::io::Error) -> Fault {
+    Fault::new(format!("cannot {what} `{path}`"))
+        .class(FaultClass::Environment)
+        .note(error.to_string())
+}
+
+fn text(answer: &Answer) -> String {
+    let told = [
+        ("Wrote", &answer.written),
+        ("Deleted", &answer.deleted),
+        ("Unchanged:", &answer.unchanged),
+    ];
+    let told = told.iter().filter(|(_, paths)| !paths.is_empty());
+    told.map(|(what, paths)| {
+        format!(
+            "{what} {}: {}\n",
+            count(paths.len(), "file"),
+            paths.join(", ")
+        )
+    })
+    .collect()
+}

@@ -1,0 +1,86 @@
+//! The whole flow, as CI runs it: with an identity, ports and data of its own, from nothing, and gone at the end.
+
+use std::{collections::BTreeSet, process::ExitCode};
+
+use crate::{
+    cli::{
+        context::Context,
+        down, exit,
+        run_lock::{self, Alone},
+        run_steps::{Ended, Run},
+        session::Logs,
+    },
+    config::{Config, StepId, StepKind},
+    engine::Policy,
+    event::Fault,
+    plan::Plan,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Flow {
+    /// Show where the time went, and the critical path.
+    #[arg(long)]
+    timings: bool,
+}
+
+pub async fn run(cx: &Context, args: Flow) -> Result<ExitCode, Fault> {
+    // What is wrong with the file is told before anything is waited for.
+    cx.plan()?;
+    // Both build in the same folders.
+    let worktree = run_lock::acquire(cx, "ci", None).await?;
+    let own = cx.ephemeral();
+    let alone = run_lock::acquire(&own, "ci", None).await?;
+    // Of one that was killed.
+    down::everything(&own, down::Built::Keep).await?;
+    let ended = flow(&own, &args, &alone).await;
+    let gone = down::everything(&own, down::Built::Keep).await;
+    drop((alone, worktree));
+    let ended = ended?;
+    match gone {
+        Ok(()) => Ok(ended.code),
+        // What failed before has been shown, and decides the exit code.
+        Err(fault) if !ended.succeeded => {
+            cx.show(&fault);
+            Ok(ended.code)
+        }
+        Err(fault) => {
+            cx.show(&fault);
+            Ok(exit::code(fault.class))
+        }
+    }
+}
+
+async fn flow(cx: &Context, args: &Flow, alone: &Alone) -> Result<Ended, Fault> {
+    let goals = goals(&*cx.config()?, &*cx.plan()?);
+    let run = Run {
+        policy: Policy::KeepGoing,
+        logs: Logs::Shown,
+        timings: args.timings,
+        part_of: Some(alone),
+        ..Run::new("ci", goals.into_iter().collect())
+    };
+    run.execute(cx).await
+}
+
+/// All that `up` brings up, all that only looks, and what `[ci] run` names.
+fn goals(config: &Config, plan: &Plan) -> BTreeSet<StepId> {
+    let named = config.ci.iter().flat_map(|ci| &ci.run);
+    let steps = plan.steps.keys().filter(|id| is_of_every_run(id));
+    named.chain(steps).cloned().collect()
+}
+
+/// A task may do anything, deploy for instance: those that are for CI are named.
+fn is_of_every_run(id: &StepId) -> bool {
+    match id.kind {
+        StepKind::Task => false,
+        StepKind::Smoke | StepKind::Ci => true,
+        StepKind::Toolchain
+        | StepKind::Proto
+        | StepKind::Image
+        | StepKind::Build
+        | StepKind::Postgres
+        | StepKind::Service
+        | StepKind::Migrate
+        | StepKind::App => true,
+    }
+}

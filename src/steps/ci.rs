@@ -1,0 +1,225 @@
+//! `ci.*`: the files of a CI service are as the plan wants them. A check: `devenv ci generate` writes them.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use similar::TextDiff;
+
+use super::Cx;
+use crate::{
+    config::Config,
+    event::{Explain, Fault, FaultClass, count},
+    mirror::{self, File, Origin},
+    plan::{Acted, Action, Output, Plan, Reason, Verdict},
+};
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read `{}`", path.display())]
+pub struct ReadError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl Explain for ReadError {
+    fn explain(&self) -> Fault {
+        Fault::from_error(self).class(FaultClass::Environment)
+    }
+}
+
+/// A file as it is and as it should be.
+#[derive(Debug, Clone)]
+pub struct Compared {
+    pub file: File,
+    /// `None` when it is not there.
+    pub found: Option<String>,
+    pub wanted: String,
+}
+
+impl Compared {
+    pub fn is_up_to_date(&self) -> bool {
+        self.found.as_ref() == Some(&self.wanted)
+    }
+
+    /// What is there, to devenv.
+    pub fn origin(&self) -> Option<Origin<'_>> {
+        self.found.as_deref().map(mirror::origin)
+    }
+
+    /// Unified diff from the disk to what would be generated.
+    pub fn diff(&self) -> String {
+        let found = self.found.as_deref().unwrap_or_default();
+        let path = &self.file.path;
+        TextDiff::from_lines(found, &self.wanted)
+            .unified_diff()
+            .header(path, &format!("{path} (generated)"))
+            .to_string()
+    }
+
+    /// Where the plan differs from that of the file on disk.
+    pub fn differences(&self, plan: &Plan) -> Vec<String> {
+        let found = self.found.as_deref();
+        found
+            .and_then(|text| mirror::differences(text, plan))
+            .unwrap_or_default()
+    }
+}
+
+/// All files of CI services that the project names.
+pub fn compare(root: &Path, config: &Config, plan: &Plan) -> Result<Vec<Compared>, ReadError> {
+    let files = mirror::files(config).into_iter();
+    let compared = files.map(|file| {
+        let found = read(&root.join(&file.path))?;
+        let user = match found.as_deref().map(mirror::origin) {
+            Some(Origin::Own { user } | Origin::Edited { user }) => user,
+            Some(Origin::Foreign) | None => "",
+        };
+        let wanted = file.text(config, plan, user);
+        Ok(Compared {
+            file,
+            found,
+            wanted,
+        })
+    });
+    compared.collect()
+}
+
+/// Files that devenv once generated and that nothing in devenv.toml asks for any more, relative to the project.
+pub fn orphans(root: &Path, config: &Config) -> Result<Vec<String>, ReadError> {
+    let wanted: Vec<_> = mirror::files(config)
+        .into_iter()
+        .map(|file| file.path)
+        .collect();
+    let mut orphans = Vec::new();
+    for place in mirror::PLACES {
+        for path in candidates(root, place)? {
+            let is_wanted = wanted.contains(&path);
+            let text = read(&root.join(&path))?;
+            if !is_wanted && text.is_some_and(|text| mirror::origin(&text) != Origin::Foreign) {
+                orphans.push(path);
+            }
+        }
+    }
+    orphans.sort();
+    Ok(orphans)
+}
+
+fn candidates(root: &Path, place: &str) -> Result<Vec<String>, ReadError> {
+    let Some(folder) = place.strip_suffix('/') else {
+        return Ok(vec![place.to_owned()]);
+    };
+    let path = root.join(folder);
+    let failed = |source| ReadError {
+        path: path.clone(),
+        source,
+    };
+    let entries = match fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".yml") || name.ends_with(".yaml") {
+            found.push(format!("{folder}/{name}"));
+        }
+    }
+    Ok(found)
+}
+
+/// `None` when it is not there. What is not text is nothing that devenv wrote.
+fn read(path: &Path) -> Result<Option<String>, ReadError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(source) => Err(ReadError {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+pub(super) fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
+    let stale = stale(cx)?.len();
+    Ok(match stale {
+        0 => Verdict::Keep(Output::default()),
+        _ => Verdict::act(
+            Action::Run,
+            vec![Reason::State {
+                what: format!("{} not as generated", count(stale, "file")),
+            }],
+        ),
+    })
+}
+
+/// It was found wanting when it was decided on, and a check mends nothing.
+pub(super) fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
+    let stale = stale(cx)?;
+    let faults = stale.iter().map(|file| fault(file, &cx.steps.plan));
+    match Fault::all(faults.collect()) {
+        Some(fault) => Err(fault),
+        // It was generated in the meantime, or a run was forced.
+        None => Ok(Acted {
+            output: Output::default(),
+            summary: "Up to date".into(),
+        }),
+    }
+}
+
+fn stale(cx: &Cx<'_>) -> Result<Vec<Compared>, Fault> {
+    let all = compare(&cx.steps.root, cx.config(), &cx.steps.plan);
+    let mut all = all.map_err(|error| error.explain())?;
+    all.retain(|compared| compared.file.step == *cx.id() && !compared.is_up_to_date());
+    Ok(all)
+}
+
+/// What is wrong with a file, with the facts of the plan that differ.
+pub fn fault(compared: &Compared, plan: &Plan) -> Fault {
+    let File { path, step, .. } = &compared.file;
+    let regenerate = format!("run `devenv ci generate {}` and commit the file", step.name);
+    let fault = match compared.origin() {
+        None => {
+            return Fault::new(format!("`{path}` is not there"))
+                .at_key(step.key_path())
+                .help(regenerate);
+        }
+        Some(Origin::Foreign) => {
+            return Fault::new(format!("`{path}` was not written by devenv"))
+                .at_file(path, 1, 1)
+                .help("move it away, or give `file` another name: what devenv did not write is never replaced");
+        }
+        Some(Origin::Edited { .. }) => Fault::new(format!("`{path}` was edited outside of its `yours` lines"))
+            .help(format!("move the changes between these lines or into devenv.toml, then run `devenv ci generate {} --force`, which drops them", step.name)),
+        Some(Origin::Own { .. }) => Fault::new(format!("`{path}` is not as generated")).help(regenerate),
+    };
+    let fault = fault
+        .at_file(path, compared.first_difference(), 1)
+        .note(compared.diff());
+    match compared.differences(plan).as_slice() {
+        [] => fault,
+        facts => fault.note(format!(
+            "the plan differs from the one it was made from:\n{}",
+            facts.join("\n")
+        )),
+    }
+}
+
+impl Compared {
+    /// The first line on disk that is another, from 1.
+    fn first_difference(&self) -> usize {
+        let found = self.found.as_deref().unwrap_or_default().lines();
+        let same = found.zip(self.wanted.lines()).take_while(|(a, b)| a == b);
+        same.count() + 1
+    }
+}

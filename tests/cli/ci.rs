@@ -1,0 +1,251 @@
+//! `devenv ci generate` and `devenv ci check`, and that what they write is what the services take.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use crate::support::{Project, Ran};
+
+const PROJECT: &str = r#"
+[project]
+name = "shop"
+
+[secret.token]
+env = "SHOP_TOKEN"
+
+[task.test]
+run = "true"
+env = { LEVEL = "${env.LEVEL:-info}" }
+
+[task.ship]
+run = "echo ships"
+
+[remote.staging]
+deploy = ["task.ship"]
+
+[remote.production]
+deploy = ["task.ship"]
+url = "https://shop.example.com"
+
+[ci]
+run = ["task.test"]
+
+[ci.github]
+setup = ["echo \"ready: yes\"", "./get-devenv"]
+
+[ci.gitlab]
+image = "debian:trixie"
+"#;
+
+const FILES: [&str; 3] = [
+    ".github/workflows/devenv.yml",
+    ".github/workflows/devenv-deploy.yml",
+    ".gitlab-ci.yml",
+];
+
+/// A folder of programs that judge files of CI services, made once.
+fn linters() -> PathBuf {
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ci-linters-1");
+    if venv.join("complete").exists() {
+        return venv.join("bin");
+    }
+    let must = |output: std::io::Result<Output>| {
+        let output = output.expect("it can be run");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}");
+    };
+    must(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&venv)
+            .output(),
+    );
+    let pip = venv.join("bin/pip");
+    let wanted = ["check-jsonschema==0.39.0", "zizmor==1.32.0"];
+    must(
+        Command::new(pip)
+            .args(["install", "--quiet"])
+            .args(wanted)
+            .output(),
+    );
+    fs::write(venv.join("complete"), "").expect("written");
+    venv.join("bin")
+}
+
+fn judge(program: &str, args: &[&str], files: &[PathBuf]) {
+    let mut command = Command::new(linters().join(program));
+    let output = command.args(args).args(files).output().expect("the linter");
+    let ran = Ran::from(output, Path::new("/"));
+    assert_eq!(ran.code, 0, "{program}: {}", ran.all());
+}
+
+#[test]
+fn what_is_written_is_what_the_services_take() {
+    let project = Project::new(PROJECT);
+    project.ok(&["ci", "generate"]);
+    let paths = FILES.map(|path| project.join(path));
+    judge(
+        "check-jsonschema",
+        &["--builtin-schema", "vendor.github-workflows"],
+        &paths[..2],
+    );
+    judge(
+        "check-jsonschema",
+        &["--builtin-schema", "vendor.gitlab-ci"],
+        &paths[2..],
+    );
+    judge(
+        "zizmor",
+        &["--offline", "--no-progress", "--persona", "regular"],
+        &paths[..2],
+    );
+    // What they judge can fail.
+    let broken = project.read(FILES[0]).replace("runs-on:", "runs-at:");
+    project.write(FILES[0], &broken);
+    let mut command = Command::new(linters().join("check-jsonschema"));
+    command
+        .args(["--builtin-schema", "vendor.github-workflows"])
+        .arg(&paths[0]);
+    assert_eq!(command.output().expect("the linter").status.code(), Some(1));
+}
+
+#[test]
+fn writes_what_is_named_keeps_what_is_the_users_and_deletes_what_nothing_asks_for() {
+    let project = Project::new(PROJECT);
+    let first = project.ok(&["ci", "generate", "gitlab"]);
+    assert_eq!(first.stdout, "Wrote 1 file: .gitlab-ci.yml\n");
+    let all = project.ok(&["ci", "generate"]);
+    assert_eq!(
+        all.stdout,
+        "Wrote 2 files: .github/workflows/devenv.yml, .github/workflows/devenv-deploy.yml\n\
+         Unchanged: 1 file: .gitlab-ci.yml\n"
+    );
+    assert_eq!(project.ok(&["ci", "check"]).stdout, "3 files up to date\n");
+
+    let own = "  lint:\n    runs-on: ubuntu-24.04\n    steps: [{ run: make }]\n";
+    let text = project
+        .read(FILES[0])
+        .replace("  # <<< yours", &format!("{own}  # <<< yours"));
+    project.write(FILES[0], &text);
+    project.ok(&["ci", "check"]);
+    let config = PROJECT.replace("[ci.gitlab]\nimage = \"debian:trixie\"\n", "");
+    project.write(
+        "devenv.toml",
+        &config.replace("ubuntu", "x").replace("echo ships", "make"),
+    );
+    let stale = project.run(&["ci", "check"]);
+    assert_eq!(stale.code, 1, "{}", stale.all());
+    for part in [
+        "error: `.github/workflows/devenv.yml` is not as generated",
+        "`ci.gitlab`: command (gone), file (gone)",
+        "`task.ship`: run",
+        "error: nothing in devenv.toml asks for `.gitlab-ci.yml` any more",
+        "run `devenv ci generate github` and commit the file",
+    ] {
+        assert!(stale.stderr.contains(part), "{part}: {}", stale.stderr);
+    }
+    let again = project.ok(&["ci", "generate"]).stdout;
+    assert!(again.contains("Deleted 1 file: .gitlab-ci.yml"), "{again}");
+    assert!(project.read(FILES[0]).contains(own));
+    assert!(!project.join(FILES[2]).exists());
+    project.ok(&["ci", "check"]);
+}
+
+#[test]
+fn nothing_is_lost_that_devenv_did_not_write() {
+    let project = Project::new(PROJECT);
+    project.write(FILES[0], "name: mine\n");
+    let refused = project.run(&["ci", "generate"]);
+    assert_eq!(refused.code, 2, "{}", refused.all());
+    assert!(
+        refused.stderr.contains("was not written by devenv"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(project.read(FILES[0]), "name: mine\n");
+    assert!(!project.join(FILES[1]).exists(), "all or nothing");
+
+    fs::remove_file(project.join(FILES[0])).expect("removed");
+    project.ok(&["ci", "generate"]);
+    let edited = project
+        .read(FILES[0])
+        .replace("timeout-minutes: 45", "timeout-minutes: 5");
+    project.write(FILES[0], &edited);
+    let refused = project.run(&["ci", "generate"]);
+    assert_eq!(refused.code, 2, "{}", refused.all());
+    for part in [
+        "was edited outside of its `yours` lines",
+        "-    timeout-minutes: 5",
+        ":20:1",
+    ] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert_eq!(project.read(FILES[0]), edited);
+    project.ok(&["ci", "generate", "--force"]);
+    project.ok(&["ci", "check"]);
+}
+
+#[test]
+fn the_check_names_what_another_machine_has_otherwise() {
+    let project = Project::new(PROJECT);
+    project.ok(&["ci", "generate"]);
+    let mut command = project.command(&["ci", "check", "--output", "json"]);
+    let output = command.env("LEVEL", "debug").output().expect("devenv");
+    let ran = Ran::from(output, project.path());
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(answer["answer"]["changed"][0]["path"], FILES[0]);
+    assert_eq!(
+        answer["answer"]["changed"][0]["plan"],
+        serde_json::json!(["`task.test`: env.LEVEL"])
+    );
+    // As a step, such as in a hook.
+    let step = project.run(&["run", "ci.github"]);
+    assert_eq!(step.code, 0, "{}", step.all());
+    let mut command = project.command(&["run", "ci.github"]);
+    let output = command.env("LEVEL", "debug").output().expect("devenv");
+    let ran = Ran::from(output, project.path());
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(
+        ran.stderr.contains("`task.test`: env.LEVEL"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_service_that_the_file_does_not_name_is_told() {
+    let project = Project::new("[project]\nname = \"x\"\n");
+    let ran = project.run(&["ci", "generate", "gitlab"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr
+            .contains("add a table `[ci.gitlab]`, it may be empty"),
+        "{}",
+        ran.stderr
+    );
+    project.write("devenv.toml", "[project]\nname = \"x\"\n[ci.github]\n");
+    let ran = project.run(&["ci", "generate", "gitlab"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("devenv.toml has no `[ci.gitlab]`"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn deploys_by_the_steps_of_the_remote() {
+    let project = Project::new(PROJECT);
+    let ran = project.ok(&["deploy", "staging"]);
+    assert!(ran.stderr.contains("ships"), "{}", ran.stderr);
+    let wrong = project.run(&["deploy", "stagin"]);
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong.stderr.contains("did you mean `staging`?"),
+        "{}",
+        wrong.stderr
+    );
+}
