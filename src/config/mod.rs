@@ -29,8 +29,13 @@ pub use source::{Place, Source};
 pub use suggest::nearest;
 pub use template::{Part, Template};
 
-use decode::{Tables, Tolerant, record};
+use decode::{HookName, Rule, Tables, TablesOf, Tolerant, record};
 use read::FromReader;
+
+/// Whether git has a hook of this name; the error says which may be meant.
+pub fn hook_name(name: &str) -> Result<(), String> {
+    HookName::check(name)
+}
 
 /// The file's name.
 pub const FILE: &str = "devenv.toml";
@@ -63,6 +68,8 @@ record! {
         pub ci: Option<Ci>,
         /// Where the project is deployed to.
         pub remote: BTreeMap<String, Remote> as Tables<Remote>,
+        /// What git hooks check.
+        pub hook: BTreeMap<String, Hook> as TablesOf<HookName, Hook>,
         /// Where secret values are had.
         pub secret: BTreeMap<String, Secret> as Tables<Secret>,
         /// The file it came from.

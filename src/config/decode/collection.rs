@@ -149,23 +149,26 @@ impl<S: Shape<Value: Default>> Shape for Tolerant<S> {
     }
 }
 
-/// Tables by name, such as all `[app.*]`. A table with errors does not keep the others from being checked.
-pub(in crate::config) struct Tables<S>(PhantomData<S>);
+/// Tables by name, such as all `[app.*]`.
+pub(in crate::config) type Tables<S> = TablesOf<TableName, S>;
 
-impl<S: Shape> Shape for Tables<S> {
+/// Tables whose names obey a rule. A table with errors does not keep the others from being checked.
+pub(in crate::config) struct TablesOf<R, S>(PhantomData<(R, S)>);
+
+impl<R: Rule, S: Shape> Shape for TablesOf<R, S> {
     type Value = BTreeMap<String, S::Value>;
 
     fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Self::Value> {
-        let tables = entries::<TableName, S>(node, cx)?;
+        let tables = entries::<R, S>(node, cx)?;
         Some(tables.into_iter().flatten().collect())
     }
 
     fn encode(value: &Self::Value) -> Json {
-        Named::<S>::encode(value)
+        Keyed::<R, S>::encode(value)
     }
 
     fn schema() -> Json {
-        Named::<S>::schema()
+        Keyed::<R, S>::schema()
     }
 
     fn absent() -> Option<Self::Value> {

@@ -6,6 +6,7 @@
 mod collection;
 mod fields;
 pub(super) mod foreign;
+mod hooks;
 mod plain;
 mod record;
 mod rules;
@@ -17,8 +18,9 @@ use std::ops::Range;
 use serde_json::{Map, Value as Json};
 use toml::{Spanned, de::DeValue};
 
-pub(super) use collection::{Keyed, Named, Paths, Tables, Tolerant};
+pub(super) use collection::{Keyed, Named, Paths, Tables, TablesOf, Tolerant};
 pub(super) use fields::{Fields, Key, Missing};
+pub(super) use hooks::HookName;
 pub(super) use plain::{HttpStatus, Scalar, Text};
 pub(super) use record::{Record, record};
 pub(super) use rules::*;
