@@ -9,6 +9,7 @@ pub mod config;
 pub mod database;
 pub mod engine;
 pub mod event;
+pub mod git;
 pub mod image;
 pub mod lockfile;
 pub mod mirror;

@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("event", &["plan", "config"]),
     ("report", &["event", "plan", "config"]),
     ("mirror", &["plan", "config"]),
+    ("git", LEAF),
     ("runtime", LEAF),
     // The lock is plain data with its file format; the toolchain fills it and installs from it.
     ("toolchain", &["lockfile", "event", "plan", "config", "sys"]),

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -110,6 +110,11 @@ impl Context {
             RuntimeKind::Process => Wanted::Process,
         });
         other
+    }
+
+    /// Where devenv.toml is looked for, and upwards from; as it was given.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub fn json(&self) -> bool {
@@ -279,6 +284,7 @@ impl Context {
             identity: self.identity()?,
             lock: self.lock()?,
             events,
+            mode: Default::default(),
             files: self.files()?,
             forced: Default::default(),
             host_ports: match self.scope {

@@ -9,7 +9,7 @@ use crate::{
     config::{Config, StepId, StepKind},
     event::{Explain, Fault, FaultClass, count, quoted},
     plan::{Outputs, Verdict},
-    proto::{self, Changed, Diff, Existing, Leftover, ProtoError, Written},
+    proto::{self, Diff, Existing, Leftover, ProtoError, Written},
     report,
     steps::{Made, Steps},
 };
@@ -192,7 +192,7 @@ fn check(
                 .any(|made| made.generated.files.contains_key(&file.path))
     });
     let total: usize = made.iter().map(|made| made.generated.files.len()).sum();
-    faults.extend(drift(&all.files, notes));
+    faults.extend(proto::drift(&all.files, notes));
     let text = || match all.files.is_empty() {
         true => format!("{} up to date\n", count(total, "file")),
         false => all.files.iter().map(|file| file.diff.as_str()).collect(),
@@ -207,27 +207,4 @@ fn check(
             Err(fault)
         }
     }
-}
-
-/// What is out of date, and what only a person can settle.
-fn drift(files: &[Changed], notes: Vec<String>) -> impl Iterator<Item = Fault> {
-    let of = |state| files.iter().filter(move |file| file.state == state);
-    let edited: Vec<_> = of(Existing::Edited).map(|file| file.path.clone()).collect();
-    let edited = proto::edited(&edited);
-    let states: Vec<_> = [
-        (of(Existing::Changed).count(), "changed"),
-        (of(Existing::Missing).count(), "missing"),
-        (of(Existing::Stale).count(), "no longer generated"),
-    ]
-    .into_iter()
-    .filter(|(files, _)| *files > 0)
-    .map(|(files, word)| format!("{} {word}", count(files, "file")))
-    .collect();
-    let stale = (!states.is_empty()).then(|| {
-        let states = states.join(", ");
-        let fault = Fault::new(format!("generated code is out of date: {states}"));
-        let fault = notes.into_iter().fold(fault, Fault::note);
-        fault.help("run `devenv proto`")
-    });
-    edited.into_iter().chain(stale)
 }

@@ -13,7 +13,7 @@ use crate::{
     engine::{Options, Policy, RunResult},
     event::{Explain, Fault, Outcome, Record},
     plan::{Outputs, Plan},
-    steps::Steps,
+    steps::{Mode, Steps},
 };
 
 /// What to run and how to show it.
@@ -23,6 +23,7 @@ pub struct Run<'a> {
     /// The steps to run, with all they need; what `up` is for when there is none.
     pub steps: Vec<StepId>,
     pub force: Force,
+    pub mode: Mode,
     pub orphans: Orphans,
     pub logs: Logs,
     pub timings: bool,
@@ -59,6 +60,7 @@ impl<'a> Run<'a> {
             command,
             steps,
             force: Force::Nothing,
+            mode: Mode::Apply,
             orphans: Orphans::Keep,
             logs: Logs::Hidden,
             timings: false,
@@ -115,6 +117,7 @@ impl<'a> Run<'a> {
         if self.force == Force::Named {
             steps.forced = goals.clone();
         }
+        steps.mode = self.mode;
         let steps = Arc::new(steps);
         interrupt::ending(preview::missing(&steps, &goals)).await?;
         if self.orphans == Orphans::Remove {

@@ -32,6 +32,8 @@ use crate::{
 pub enum Logs {
     Shown,
     Hidden,
+    /// As is all else but failures.
+    Failures,
 }
 
 pub struct Session {
@@ -48,6 +50,7 @@ impl Session {
         let config = cx.config()?;
         let setting = Setting {
             format: match cx.output {
+                _ if logs == Logs::Failures => Format::Failures,
                 OutputFormat::Auto => Format::Auto,
                 OutputFormat::Plain => Format::Plain,
                 OutputFormat::Json => Format::Json,

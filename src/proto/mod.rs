@@ -6,6 +6,7 @@
 
 mod cargo;
 mod compile;
+mod drift;
 mod error;
 mod leftover;
 mod manifest;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{KeyPath, Proto};
 
 pub use compile::inputs;
+pub use drift::drift;
 pub use error::{ProtoError, VersionMismatch};
 pub use leftover::{Leftover, edited, edited_notice, kept, left_behind, leftovers, remove};
 pub use output::{Changed, Diff, Existing, Written, check, write};

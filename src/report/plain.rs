@@ -10,17 +10,32 @@ use crate::event::{Event, Record};
 pub struct Plain {
     seen: Seen,
     verbose: bool,
+    /// What goes well is not told.
+    failures: bool,
 }
 
 impl Plain {
     pub(super) fn new(seen: Seen, verbose: bool) -> Self {
-        Self { seen, verbose }
+        Self {
+            seen,
+            verbose,
+            failures: false,
+        }
+    }
+
+    pub(super) fn of_failures(seen: Seen) -> Self {
+        Self {
+            seen,
+            verbose: false,
+            failures: true,
+        }
     }
 
     /// The lines this event is worth; often none.
     pub fn show(&mut self, record: &Record) -> String {
         let ended = self.seen.take(record.at_ms, &record.event);
         let line = match &record.event {
+            event if self.failures => return self.failure(event),
             Event::StepStarted { step, decision } => {
                 let what = styled(DIM, words::decision(decision));
                 Some(format!("{}  {what}", self.seen.name(step)))
@@ -41,5 +56,21 @@ impl Plain {
             event => self.seen.aside(event),
         };
         line.map(|line| line + "\n").unwrap_or_default()
+    }
+
+    fn failure(&self, event: &Event) -> String {
+        match event {
+            Event::RunFinished { .. } => self.seen.all_failures(),
+            Event::Waiting { .. } | Event::Cancelling { .. } => {
+                let line = self.seen.aside(event);
+                line.map(|line| line + "\n").unwrap_or_default()
+            }
+            Event::RunStarted { .. }
+            | Event::StepStarted { .. }
+            | Event::StepProgress { .. }
+            | Event::StepLog { .. }
+            | Event::StepFinished { .. }
+            | Event::Notice { .. } => String::new(),
+        }
     }
 }

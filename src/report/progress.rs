@@ -184,6 +184,13 @@ impl Seen {
 
     /// Every failure with what its step wrote last, the first first; then the one line that sums the run up.
     pub fn ending(&self, outcome: &Outcome, ms: u64) -> String {
+        let mut text = self.all_failures();
+        let _ = writeln!(text, "{}", self.summary(outcome, ms));
+        text
+    }
+
+    /// Every failure with what its step wrote last, the first first.
+    pub fn all_failures(&self) -> String {
         let mut text = String::new();
         for (step, failure) in &self.failures {
             text.push('\n');
@@ -198,7 +205,6 @@ impl Seen {
         if !self.failures.is_empty() {
             text.push('\n');
         }
-        let _ = writeln!(text, "{}", self.summary(outcome, ms));
         text
     }
 

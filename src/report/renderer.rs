@@ -24,6 +24,8 @@ pub enum Format {
     Auto,
     Plain,
     Json,
+    /// Nothing but failures, and what a person waits for.
+    Failures,
 }
 
 /// Where a renderer shows what.
@@ -58,6 +60,7 @@ impl Renderer {
                 Self::Tty(Tty::on_stderr(seen, setting.verbose))
             }
             Format::Auto | Format::Plain => Self::Plain(Plain::new(seen, setting.verbose)),
+            Format::Failures => Self::Plain(Plain::of_failures(seen)),
         }
     }
 

@@ -11,7 +11,7 @@ use super::Cx;
 use crate::{
     config::Config,
     event::{Explain, Fault, FaultClass, count},
-    mirror::{self, File, Origin},
+    mirror::ci::{self as mirror, File, Origin},
     plan::{Acted, Action, Output, Plan, Reason, Verdict},
 };
 

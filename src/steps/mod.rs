@@ -53,6 +53,15 @@ pub use ports::{HostPorts, published};
 pub use postgres::{target as postgres_target, volume as postgres_volume};
 pub use proto::Made;
 
+/// Whether steps bring about what the file says, or only look whether it is so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    #[default]
+    Apply,
+    /// Nothing of the project is written: what would generate files compares them.
+    Check,
+}
+
 /// Everything the steps of one run share. Nothing in it changes during the run.
 pub struct Steps {
     pub root: PathBuf,
@@ -66,6 +75,7 @@ pub struct Steps {
     pub identity: Identity,
     pub lock: Lock,
     pub events: Events,
+    pub mode: Mode,
     /// Steps the user asked to run again although nothing changed.
     pub forced: BTreeSet<StepId>,
     /// Which host ports services are published on.

@@ -7,14 +7,17 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Cx, Steps, blocking, inputs::Known};
+use super::{Cx, Mode, Steps, blocking, inputs::Known};
 use crate::{
     config::{Proto, StepId, StepKind},
-    event::{Explain, Fault},
+    event::{Explain, Fault, count},
     plan::{Acted, Action, Digest, Output, Outputs, Verdict},
-    proto::{self, Generated, Leftover, Writers, Written},
+    proto::{self, Diff, Existing, Generated, Leftover, Writers, Written},
     store::Since,
 };
+
+/// More lines of a diff are for `devenv proto --check`.
+const SHOWN: usize = 60;
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
     let known = inputs(cx, table(cx)).await?;
@@ -22,13 +25,14 @@ pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
 }
 
 pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
-    let name = cx.id().name.clone();
-    let made = cx
-        .steps
-        .generate(&[name], cx.outputs, &cx.cancel)
-        .await?
-        .pop()
-        .expect("one table was asked for");
+    match cx.steps.mode {
+        Mode::Apply => apply(cx).await,
+        Mode::Check => check(cx).await,
+    }
+}
+
+async fn apply(cx: &Cx<'_>) -> Result<Acted, Fault> {
+    let made = made(cx).await?;
     let (written, output) = write(cx, made).await?;
     for path in &written.deleted {
         cx.events
@@ -38,6 +42,53 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
         output,
         summary: written.to_string(),
     })
+}
+
+/// Compares with what is there and writes nothing. Who made a file that differs does not matter to that.
+async fn check(cx: &Cx<'_>) -> Result<Acted, Fault> {
+    let Made { generated, .. } = made(cx).await?;
+    let (root, state) = (cx.steps.root.clone(), cx.steps.store.dir().to_owned());
+    let name = cx.id().name.clone();
+    let (paths, total): (Vec<_>, _) = (
+        generated.files.keys().cloned().collect(),
+        generated.files.len(),
+    );
+    let mut diff = blocking(move || proto::check(&root, &name, &generated, &state)).await?;
+    for file in &mut diff.files {
+        if file.state == Existing::Foreign {
+            file.state = Existing::Changed;
+        }
+    }
+    if let Some(fault) = Fault::all(proto::drift(&diff.files, vec![excerpt(&diff)]).collect()) {
+        return Err(fault);
+    }
+    let outputs = cx.output_digests(&paths).await?;
+    Ok(Acted {
+        output: output_of(&outputs),
+        summary: format!("{} up to date", count(total, "file")),
+    })
+}
+
+/// The diff, or as much of it as helps.
+fn excerpt(diff: &Diff) -> String {
+    let text: String = diff.files.iter().map(|file| file.diff.as_str()).collect();
+    let mut lines: Vec<_> = text.lines().collect();
+    let more = lines.len().saturating_sub(SHOWN);
+    lines.truncate(SHOWN);
+    let rest = match more {
+        0 => String::new(),
+        more => format!(
+            "\n… {} more: `devenv proto --check` shows all",
+            count(more, "line")
+        ),
+    };
+    format!("what would be generated:\n{}{rest}", lines.join("\n"))
+}
+
+async fn made(cx: &Cx<'_>) -> Result<Made, Fault> {
+    let name = cx.id().name.clone();
+    let mut made = cx.steps.generate(&[name], cx.outputs, &cx.cancel).await?;
+    Ok(made.pop().expect("one table was asked for"))
 }
 
 /// A table's files in memory, with the inputs they were made from.
@@ -206,16 +257,20 @@ async fn write(cx: &Cx<'_>, made: Made) -> Result<(Written, Output), Fault> {
     let name = cx.id().name.clone();
     let written = blocking(move || proto::write(&root, &name, &generated, &state)).await?;
     let outputs = cx.output_digests(&paths).await?;
-    let all: Vec<_> = outputs.values().map(|digest| digest.0.as_str()).collect();
-    let output = Output {
-        digest: Digest::of(all.concat()).0,
-        ..Output::default()
-    };
+    let output = output_of(&outputs);
     // With a tool that is not installed yet, it was made by another one than the step would use.
     if known.waiting.is_empty() {
         cx.record(known.inputs, outputs, output.clone())?;
     }
     Ok((written, output))
+}
+
+fn output_of(files: &BTreeMap<String, Digest>) -> Output {
+    let all: Vec<_> = files.values().map(|digest| digest.0.as_str()).collect();
+    Output {
+        digest: Digest::of(all.concat()).0,
+        ..Output::default()
+    }
 }
 
 async fn inputs(cx: &Cx<'_>, table: &Proto) -> Result<Known, Fault> {

@@ -16,6 +16,11 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(path, bytes, 0o600)
 }
 
+/// As [`write_atomic`], for everybody to run.
+pub fn write_program(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, 0o755)
+}
+
 fn write_with(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;

@@ -1,5 +1,6 @@
 //! Child processes: output line by line, the whole process group ended on cancel.
 
+mod beside;
 mod lines;
 
 use std::{
@@ -20,6 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::left_over::{MARK, Starter};
+pub use beside::{Beside, end_with_input};
 use lines::Streams;
 
 /// How long a child may take to obey SIGTERM before its group is killed.

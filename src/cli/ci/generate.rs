@@ -8,7 +8,7 @@ use super::Service;
 use crate::{
     cli::context::Context,
     event::{Explain, Fault, FaultClass, count},
-    mirror::Origin,
+    mirror::ci::Origin,
     steps::ci::{self, Compared},
     sys::fs::write_atomic,
 };

@@ -1,0 +1,55 @@
+//! Whether a checkout holds just the files of a tree.
+
+use std::path::Path;
+
+use super::{GitError, Oid, Repository, ask::Ask};
+
+impl Repository {
+    /// Whether index and files are those of the tree, with no file beside them that git does not ignore, and no submodule that
+    /// is changed. What git was told not to look at (a sparse checkout, `assume-unchanged`) is not known to be.
+    pub async fn is_checked_out(&self, tree: &Oid) -> Result<bool, GitError> {
+        if self.top.is_none() || self.other_index.is_some() {
+            return Ok(false);
+        }
+        let index = Ask::of(
+            self,
+            &[
+                "diff-index",
+                "--cached",
+                "--quiet",
+                "--ignore-submodules=none",
+                tree.as_str(),
+                "--",
+            ],
+        );
+        let status = Ask::of(
+            self,
+            &[
+                "--no-optional-locks",
+                "status",
+                "--porcelain",
+                "-z",
+                "--untracked-files=normal",
+                "--ignore-submodules=none",
+                "--no-renames",
+            ],
+        );
+        let flags = Ask::of(self, &["ls-files", "-v", "-z"]);
+        let (index, status, flags) =
+            tokio::try_join!(index.question(), status.answer(b""), flags.answer(b""))?;
+        let is_as_index = entries(&status).all(|entry| entry.get(1) == Some(&b' '));
+        Ok(index && is_as_index && entries(&flags).all(|entry| entry.starts_with(b"H ")))
+    }
+
+    /// Whether git ignores the path, which is relative to the checkout.
+    pub async fn is_ignored(&self, path: &Path) -> Result<bool, GitError> {
+        let path = path.display().to_string();
+        let ask = Ask::of(self, &["check-ignore", "--quiet", "--", &path]);
+        ask.question().await
+    }
+}
+
+fn entries(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let entries = answer.split(|byte| *byte == 0);
+    entries.filter(|entry| !entry.is_empty())
+}
