@@ -4,5 +4,6 @@ mod architecture;
 mod cli;
 mod flow;
 mod image;
+mod prepush;
 mod runtime;
 mod support;

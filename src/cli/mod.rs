@@ -18,6 +18,7 @@ mod exec;
 mod exit;
 mod failure;
 mod hint;
+mod hooks;
 mod identity;
 mod install;
 mod interrupt;
@@ -118,6 +119,7 @@ enum Command {
     Db(db::Args),
     Ci(ci::Args),
     Deploy(deploy::Args),
+    Hooks(hooks::Args),
     Completions(completions::Args),
 }
 
@@ -200,6 +202,7 @@ async fn run(cx: &Context, command: Command) -> Result<ExitCode, Fault> {
         Command::Db(args) => db::run(cx, args).await,
         Command::Ci(args) => ci::run(cx, args).await,
         Command::Deploy(args) => deploy::run(cx, args).await,
+        Command::Hooks(args) => hooks::run(cx, args).await,
         Command::Completions(args) => completions::run(cx, args).await,
     }
 }

@@ -7,6 +7,7 @@ mod doctor;
 mod env;
 mod exec;
 mod failure;
+mod hooks;
 pub mod install;
 mod lock;
 mod migrate;

@@ -2,6 +2,7 @@
 
 mod dockerd;
 pub mod engine;
+pub mod git;
 mod home;
 pub mod http;
 pub mod image;

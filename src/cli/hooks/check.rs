@@ -1,0 +1,188 @@
+//! Checks a tree: in the checkout when it holds just that, else in a private worktree. The steps run as a process of their own.
+
+use std::{collections::BTreeMap, env, ffi::OsString, path::Path, pin::pin, process::ExitStatus};
+
+use futures_util::{Stream, StreamExt};
+
+use super::{place::Place, private, steps::Checked, subject::Tree};
+use crate::{
+    cli::{context::Context, runtime::Wanted},
+    engine::{self, Signal},
+    event::{Explain, Fault, FaultClass},
+    git::{Given, LOCAL_VARIABLES, Repository, Worktree},
+    sys::process::Spawn,
+};
+
+/// The hook that is run, and how.
+pub struct Hook<'a> {
+    pub name: &'a str,
+    pub args: &'a [String],
+    pub force: bool,
+}
+
+/// How a check ended. What did not pass was told.
+pub enum Verdict {
+    Passed(Checked),
+    Failed,
+}
+
+/// Checks the tree where it can be: whatever the checkout holds, just its files are looked at.
+pub async fn tree(
+    cx: &Context,
+    place: &Place,
+    hook: &Hook<'_>,
+    tree: &Tree,
+) -> Result<Verdict, Fault> {
+    let repository = &place.repository;
+    let is_there = async || {
+        let found = repository.is_checked_out(&tree.oid).await;
+        found.map_err(|error| error.explain())
+    };
+    if is_there().await? {
+        let verdict = checkout(cx, place, hook).await?;
+        // What was changed meanwhile may be what passed, or what failed.
+        if is_there().await? {
+            return Ok(verdict);
+        }
+    }
+    let mut signals = pin!(signals()?);
+    let worktree = Worktree::reserve(&repository.state()).map_err(|error| error.explain())?;
+    let checked = async {
+        let filled = worktree.fill(repository, &tree.head, &tree.oid).await;
+        filled.map_err(|error| error.explain())?;
+        private::share(place, hook.name, &worktree).await?;
+        let folder = worktree.top().join(&place.project);
+        let spawn = spawn(cx, hook, &folder, BTreeMap::new())?;
+        finish(&spawn, signals.as_mut()).await
+    };
+    let checked = checked.await;
+    private::take_down(cx, &worktree, &place.project).await;
+    checked
+}
+
+/// Checks the project's folder as it is.
+pub async fn checkout(cx: &Context, place: &Place, hook: &Hook<'_>) -> Result<Verdict, Fault> {
+    let Some(folder) = place.folder() else {
+        return Err(Fault::new("a bare repository has no files to check").class(FaultClass::Usage));
+    };
+    let spawn = spawn(cx, hook, &folder, repository_variables(&place.repository))?;
+    finish(&spawn, pin!(signals()?)).await
+}
+
+/// How git finds the repository in its checkout, where the folders alone do not tell.
+fn repository_variables(repository: &Repository) -> BTreeMap<String, OsString> {
+    let Some(top) = &repository.top else {
+        return BTreeMap::new();
+    };
+    let found = Repository::find(&Given {
+        cwd: top.clone(),
+        ..Given::default()
+    });
+    match found.is_some_and(|found| found.git_dir == repository.git_dir) {
+        true => BTreeMap::new(),
+        false => [
+            ("GIT_DIR".to_owned(), repository.git_dir.clone().into()),
+            ("GIT_WORK_TREE".to_owned(), top.into()),
+        ]
+        .into(),
+    }
+}
+
+fn spawn(
+    cx: &Context,
+    hook: &Hook<'_>,
+    folder: &Path,
+    mut env: BTreeMap<String, OsString>,
+) -> Result<Spawn, Fault> {
+    let devenv = env::current_exe().map_err(|error| {
+        Fault::new("cannot find out where devenv is")
+            .class(FaultClass::Environment)
+            .note(error.to_string())
+    })?;
+    let (devenv, folder) = (devenv.display().to_string(), folder.display().to_string());
+    let mut argv = vec![
+        devenv,
+        "-C".to_owned(),
+        folder,
+        "--output".to_owned(),
+        "plain".to_owned(),
+    ];
+    argv.extend(cx.verbose.then(|| "--verbose".to_owned()));
+    argv.extend(cx.runtime.map(|wanted| {
+        let name = match wanted {
+            Wanted::Auto => "auto",
+            Wanted::Docker => "docker",
+            Wanted::Process => "process",
+        };
+        format!("--runtime={name}")
+    }));
+    argv.extend(["hooks", "steps", hook.name].map(str::to_owned));
+    argv.extend(hook.force.then(|| "--force".to_owned()));
+    env.extend(variables(hook));
+    // What git said of the repository is said of it, not of what tasks do elsewhere.
+    let mut env_remove: Vec<_> = LOCAL_VARIABLES.map(str::to_owned).to_vec();
+    env_remove.retain(|name| !env.contains_key(name));
+    Ok(Spawn {
+        argv,
+        cwd: None,
+        env,
+        env_remove,
+    })
+}
+
+/// What tasks are told of the hook: its name, and each argument that git gave it.
+fn variables(hook: &Hook<'_>) -> impl Iterator<Item = (String, OsString)> {
+    let args = hook.args.iter().enumerate().map(|(index, arg)| {
+        let value = match (index, hook.name) {
+            // A file, relative to where git started the hook; steps start in the project's folder.
+            (0, "commit-msg" | "prepare-commit-msg" | "applypatch-msg" | "sendemail-validate") => {
+                std::path::absolute(arg).map_or_else(|_| arg.into(), Into::into)
+            }
+            _ => arg.into(),
+        };
+        (format!("DEVENV_HOOK_ARG_{}", index + 1), value)
+    });
+    let name = ("DEVENV_HOOK".to_owned(), hook.name.into());
+    std::iter::once(name).chain(args)
+}
+
+/// Waits for the steps, and passes on what is to end them.
+async fn finish(
+    spawn: &Spawn,
+    mut signals: impl Stream<Item = Signal> + Unpin,
+) -> Result<Verdict, Fault> {
+    let explain = |error: crate::sys::process::ProcessError| Fault::from_error(&error);
+    let mut steps = spawn.start_beside().map_err(explain)?;
+    let terminate = steps.terminator();
+    let mut finished = pin!(steps.finish());
+    let mut is_interrupted = false;
+    let (status, stdout) = loop {
+        tokio::select! {
+            finished = &mut finished => break finished.map_err(explain)?,
+            Some(_) = signals.next() => {
+                is_interrupted = true;
+                terminate();
+            }
+        }
+    };
+    match is_interrupted {
+        true => Err(Fault::new("interrupted").class(FaultClass::Interrupted)),
+        false => Ok(verdict(status, &stdout)),
+    }
+}
+
+fn verdict(status: ExitStatus, stdout: &[u8]) -> Verdict {
+    let checked = serde_json::from_slice(stdout).ok();
+    match checked.filter(|_| status.success()) {
+        Some(checked) => Verdict::Passed(checked),
+        None => Verdict::Failed,
+    }
+}
+
+fn signals() -> Result<impl Stream<Item = Signal>, Fault> {
+    engine::signals().map_err(|error| {
+        Fault::new("cannot listen for signals")
+            .class(FaultClass::Environment)
+            .note(error.to_string())
+    })
+}

@@ -1,0 +1,104 @@
+//! The steps of one hook, checked in one folder: what `devenv hooks run` starts as a process of its own, so that nothing that git
+//! put into its environment reaches what the steps run.
+
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::Needed;
+use crate::{
+    cli::{
+        context::Context,
+        run_steps::{Force, Run},
+        session::Logs,
+    },
+    config::{StepId, StepKind},
+    event::{Fault, FaultClass},
+    steps::Mode,
+    sys::process::end_with_input,
+};
+
+/// Check the steps of a hook in this folder.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    hook: String,
+    /// Check although nothing changed.
+    #[arg(long)]
+    force: bool,
+}
+
+/// What is written to standard output when all is well.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Checked {
+    /// `None` when the file has no such hook.
+    pub steps: Option<usize>,
+    pub needed: Needed,
+}
+
+/// What a hook checks where it names a step. Here is where a step that changes something becomes one that only looks at it.
+fn checked(named: &StepId) -> Option<StepId> {
+    match named.kind {
+        // A hook applies no migrations.
+        StepKind::Migrate => None,
+        StepKind::Toolchain
+        | StepKind::Proto
+        | StepKind::Image
+        | StepKind::Build
+        | StepKind::Postgres
+        | StepKind::Service
+        | StepKind::App
+        | StepKind::Task
+        | StepKind::Smoke
+        | StepKind::Ci => Some(named.clone()),
+    }
+}
+
+/// The steps that this folder's devenv.toml has for the hook; `None` when it has no such hook.
+pub fn of_hook(cx: &Context, hook: &str) -> Result<Option<Vec<StepId>>, Fault> {
+    let config = cx.config()?;
+    let hook = config.hook.get(hook);
+    Ok(hook.map(|hook| hook.run.iter().filter_map(checked).collect()))
+}
+
+pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
+    end_with_input();
+    let steps = of_hook(cx, &args.hook)?;
+    let answer = Checked {
+        steps: steps.as_ref().map(Vec::len),
+        needed: Needed::of(&*cx.config()?),
+    };
+    let command = format!("hooks run {}", args.hook);
+    // No steps would be all that `up` is for.
+    if let Some(steps) = steps.filter(|steps| !steps.is_empty()) {
+        let run = Run {
+            mode: Mode::Check,
+            logs: Logs::Failures,
+            force: match args.force {
+                true => Force::Named,
+                false => Force::Nothing,
+            },
+            ..Run::new(&command, steps)
+        };
+        let ended = run.execute(cx).await?;
+        if !ended.succeeded {
+            return Ok(ended.code);
+        }
+    }
+    let line = serde_json::to_string(&answer).map_err(|error| {
+        Fault::new(format!("cannot write what was checked: {error}")).class(FaultClass::Bug)
+    })?;
+    cx.print(&format!("{line}\n"));
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_applies_no_migrations() {
+        let checked = |id: &str| checked(&id.parse().expect("a step id")).map(|id| id.to_string());
+        assert_eq!(checked("task.lint").as_deref(), Some("task.lint"));
+        assert_ne!(checked("migrate.db").as_deref(), Some("migrate.db"));
+    }
+}
