@@ -169,9 +169,11 @@ async fn run_tree(
     }
     match check::tree(cx, place, hook, tree).await? {
         Verdict::Passed(checked) => {
-            passed.add(&tree.oid, &checked.needed, folder.as_deref());
             match checked.steps {
-                Some(steps) => outcome.checked.push(done(steps, "")),
+                Some(steps) => {
+                    passed.add(&tree.oid, &checked.needed, folder.as_deref());
+                    outcome.checked.push(done(steps, ""));
+                }
                 None => outcome
                     .unchecked
                     .push(done(0, "has no such hook in its devenv.toml")),

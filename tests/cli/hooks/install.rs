@@ -1,42 +1,11 @@
-//! `devenv hooks`: installing, uninstalling, and what is there already.
+//! Installing, uninstalling, and what is there already.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use expect_test::expect;
 
+use super::{FILE, commit, repository};
 use crate::support::{git::Git, write_program};
-
-const FILE: &str = r#"[project]
-name = "hooked"
-
-[task.check]
-run = "! grep -r forbidden src"
-
-[hook.pre-push]
-run = ["task.check"]
-
-[hook.pre-commit]
-run = ["task.check"]
-"#;
-
-/// A repository `work` with one commit and this devenv.toml in a folder of it.
-fn repository(folder: &str, file: &str) -> Git {
-    let git = Git::new();
-    git.git("", &["init", "-q", "--bare", "remote.git"]);
-    git.git("", &["init", "-q", "work"]);
-    git.git("work", &["remote", "add", "origin", "../remote.git"]);
-    let at = |name: &str| format!("work/{folder}{name}");
-    git.write(&at("devenv.toml"), file);
-    git.write("work/.gitignore", ".devenv/\n");
-    git.write(&at("src/a"), "good\n");
-    commit(&git, "work");
-    git
-}
-
-fn commit(git: &Git, folder: &str) {
-    git.git(folder, &["add", "-A"]);
-    git.git(folder, &["commit", "-q", "--no-verify", "-m", "a commit"]);
-}
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("a file").permissions().mode() & 0o777
