@@ -84,6 +84,8 @@ enum Row {
     Memory,
     /// The sample as plain processes, beside supervisord: from no data, down, nothing to do, and what the supervisor costs.
     Process,
+    /// A pre-push hook with nothing to do in 10,000 files, beside those of prek, pre-commit, lefthook and hk that are on PATH.
+    Prepush,
 }
 
 impl Row {
@@ -93,6 +95,7 @@ impl Row {
             Row::Process => 10,
             Row::Cold | Row::Services30 | Row::Memory => 5,
             Row::Version => 50,
+            Row::Prepush => 100,
         }
     }
 }
@@ -137,6 +140,7 @@ async fn run(cli: &Cli, scene: &Scene) -> Result<Vec<Measurement>, Error> {
         Row::Version => rows::version::measure(&tools).await,
         Row::Memory => rows::memory::measure(&tools, scene).await,
         Row::Process => return rows::process::measure(&tools, scene).await,
+        Row::Prepush => return rows::prepush::measure(&tools, scene).await,
     };
     Ok(vec![measurement?])
 }

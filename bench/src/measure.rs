@@ -43,6 +43,14 @@ impl Side {
     pub fn median(&self) -> f64 {
         median(&self.samples)
     }
+
+    /// `None` where there are too few samples to say.
+    pub fn p95(&self) -> Option<f64> {
+        let mut sorted = self.samples.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = (sorted.len() * 95).div_ceil(100).checked_sub(1)?;
+        (sorted.len() >= 40).then(|| sorted[at])
+    }
 }
 
 /// 0 when there are none.
@@ -75,6 +83,7 @@ impl Measurement {
             .zip(value["sides"].as_array_mut().expect("a list"))
         {
             shown["median"] = side.median().into();
+            shown["p95"] = side.p95().into();
             shown["devenv_ratio"] = self.ratio(side).into();
         }
         value
@@ -110,6 +119,9 @@ impl fmt::Display for Measurement {
                 side.name,
                 side.median()
             )?;
+            if let Some(p95) = side.p95() {
+                write!(f, "  p95 {p95:.1}")?;
+            }
             // Nothing can be a part of nothing.
             if side.name != self.sides[0].name && side.median() > 0.0 {
                 write!(
@@ -139,6 +151,18 @@ mod tests {
         assert_eq!(median(&[]), 0.0);
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+
+    #[test]
+    fn the_95th_percentile_needs_many_samples() {
+        let side = |count: u32| Side {
+            name: "devenv",
+            samples: (1..=count).rev().map(f64::from).collect(),
+        };
+        assert_eq!(side(100).p95(), Some(95.0));
+        assert_eq!(side(40).p95(), Some(38.0));
+        assert_eq!(side(39).p95(), None);
+        assert_eq!(side(0).p95(), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod cold;
 pub mod memory;
 pub mod noop;
+pub mod prepush;
 pub mod process;
 pub mod services;
 pub mod version;
