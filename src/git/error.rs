@@ -20,12 +20,6 @@ pub enum GitError {
     },
     #[error("cannot understand what `{command}` answered: `{line}`")]
     Answer { command: String, line: String },
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
     #[error("cannot write `{}`", path.display())]
     Write {
         path: PathBuf,
@@ -42,7 +36,7 @@ impl Explain for GitError {
             GitError::Failed { stderr, .. } if stderr.trim().is_empty() => fault,
             GitError::Failed { stderr, .. } => fault.note(stderr.trim()),
             GitError::Answer { .. } => fault.class(FaultClass::Bug),
-            GitError::Read { .. } | GitError::Write { .. } => fault,
+            GitError::Write { .. } => fault,
         }
     }
 }

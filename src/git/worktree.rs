@@ -15,7 +15,7 @@ use crate::sys::fs::{Lock, TryLock, absent_is_fine};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Head {
     Commit(Oid),
-    /// The line of a HEAD whose branch has no commit yet.
+    /// The branch, which has no commit yet.
     Unborn(String),
 }
 
@@ -29,11 +29,15 @@ pub struct Worktree {
 
 impl Repository {
     /// The HEAD before the first commit.
-    pub fn unborn_head(&self) -> Result<Head, GitError> {
-        let path = self.git_dir.join("HEAD");
-        let line = fs::read_to_string(&path);
-        line.map(Head::Unborn)
-            .map_err(|source| GitError::Read { path, source })
+    pub async fn unborn_head(&self) -> Result<Head, GitError> {
+        let answer = Ask::of(self, &["symbolic-ref", "HEAD"]).answer(b"").await?;
+        let branch = String::from_utf8_lossy(&answer);
+        Ok(Head::Unborn(branch.trim_end().to_owned()))
+    }
+
+    /// Whether HEAD is kept in a table of refs, and no file.
+    fn has_reftable(&self) -> bool {
+        self.common_dir.join("reftable").is_dir()
     }
 }
 
@@ -111,21 +115,25 @@ struct Files {
 
 impl Files {
     async fn lay(&self, repository: &Repository, head: &Head, tree: &Oid) -> Result<(), GitError> {
-        let head = match head {
+        let line = match head {
+            // What git writes where the table has it.
+            _ if repository.has_reftable() => "ref: refs/heads/.invalid\n".to_owned(),
             Head::Commit(commit) => format!("{commit}\n"),
-            Head::Unborn(line) => line.clone(),
+            Head::Unborn(branch) => format!("ref: {branch}\n"),
         };
         let common = format!("{}\n", repository.common_dir.display());
         let pointer = format!("gitdir: {}\n", self.git_dir.display());
         let files = [
-            (self.git_dir.join("HEAD"), head),
+            (self.git_dir.join("HEAD"), line),
             (self.git_dir.join("commondir"), common),
             (self.top.join(".git"), pointer),
         ];
         for (path, text) in files {
-            let dir = path.parent().unwrap_or(&self.top);
-            let written = fs::create_dir_all(dir).and_then(|()| fs::write(&path, text));
-            written.map_err(|source| write(&path, source))?;
+            self.write(&path, &text)?;
+        }
+        if repository.has_reftable() {
+            self.write(&self.git_dir.join("reftable/tables.list"), "")?;
+            self.set_head(head).await?;
         }
         let args = [
             "-c",
@@ -142,6 +150,22 @@ impl Files {
             true => self.lay_submodules(repository).await,
             false => Ok(()),
         }
+    }
+
+    fn write(&self, path: &Path, text: &str) -> Result<(), GitError> {
+        let dir = path.parent().unwrap_or(&self.top);
+        let written = fs::create_dir_all(dir).and_then(|()| fs::write(path, text));
+        written.map_err(|source| write(path, source))
+    }
+
+    async fn set_head(&self, head: &Head) -> Result<(), GitError> {
+        let ask = match head {
+            Head::Commit(commit) => {
+                self.ask(&["update-ref", "--no-deref", "HEAD", commit.as_str()])
+            }
+            Head::Unborn(branch) => self.ask(&["symbolic-ref", "HEAD", branch]),
+        };
+        ask.answer(b"").await.map(drop)
     }
 
     /// Those that the user has not, or not yet this commit of, stay empty.

@@ -25,7 +25,7 @@ cases! {
         annotated_tag, lightweight_tag, tag_of_a_tag, tag_of_a_file, object_by_its_name, detached_head,
         remote_head_is_stale, remote_head_is_missing, nothing_new;
     layout:
-        shallow_clone, sha256, linked_worktree, worktree_of_a_bare_repository, submodule, submodule_is_changed,
+        shallow_clone, sha256, reftable, linked_worktree, worktree_of_a_bare_repository, submodule, submodule_is_changed,
         hooks_path, push_from_a_subfolder, git_dir_elsewhere;
     run:
         second_push_is_known, two_refs_with_one_tree, killed_hook_leaves_the_checkout, failed_hook_leaves_the_checkout,

@@ -96,7 +96,10 @@ async fn staged(repository: &Repository) -> Result<Vec<Tree>, Fault> {
     })?;
     let head = match head.map_err(|error| error.explain())? {
         Some(tip) => Head::Commit(tip.commit),
-        None => repository.unborn_head().map_err(|error| error.explain())?,
+        None => {
+            let head = repository.unborn_head().await;
+            head.map_err(|error| error.explain())?
+        }
     };
     Ok(vec![Tree {
         oid: tree,

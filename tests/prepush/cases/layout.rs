@@ -34,6 +34,22 @@ pub fn sha256(world: &World) -> Found {
     world.accepts(&["origin", ":other"])
 }
 
+pub fn reftable(world: &World) -> Found {
+    let init = ["init", "-q", "--ref-format=reftable", "known"];
+    if world.git.try_git("", &init).code != 0 {
+        // Older than 2.45: it can have no such repository.
+        return Ok(());
+    }
+    let world = World::with(world.tool, &init[2..3]);
+    let bad = world.commit_a(BAD);
+    world.write("src/a", GOOD);
+    world.refuses(&["origin", "main"])?;
+    world.saw(&format!("head {bad}"))?;
+    world.commit("work", "good");
+    world.write("src/a", BAD);
+    world.accepts(&["origin", "main"])
+}
+
 pub fn linked_worktree(world: &World) -> Found {
     world.git(&["worktree", "add", "-q", "-b", "side", "../linked"]);
     world.git.write("linked/src/a", BAD);
