@@ -41,11 +41,14 @@ impl Repository {
         Ok(index && is_as_index && entries(&flags).all(|entry| entry.starts_with(b"H ")))
     }
 
-    /// Whether git ignores the path, which is relative to the checkout.
+    /// Whether git ignores the path. It does not know of one behind a link.
     pub async fn is_ignored(&self, path: &Path) -> Result<bool, GitError> {
         let path = path.display().to_string();
         let ask = Ask::of(self, &["check-ignore", "--quiet", "--", &path]);
-        ask.question().await
+        match ask.question().await {
+            Err(GitError::Failed { .. }) => Ok(false),
+            answer => answer,
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// Settings and secrets for this machine.
+pub const DOTENV: &str = ".env";
+
 /// Bumped when a pass of an earlier devenv says too little.
 const SCHEMA: u32 = 1;
 
@@ -26,6 +29,8 @@ pub struct Needed {
     pub variables: BTreeSet<String>,
     /// Programs that are found on PATH.
     pub programs: BTreeSet<String>,
+    /// Files of the project that are no part of a tree: `.env`, and those that hold secrets.
+    pub files: BTreeSet<String>,
 }
 
 /// What was found. Values are digests under the pass' own key, since some are secrets.
@@ -36,17 +41,20 @@ pub struct Facts {
     platform: String,
     variables: BTreeMap<String, Option<String>>,
     programs: BTreeMap<String, Option<String>>,
-    /// The checkout's `.env`.
-    dotenv: String,
+    files: BTreeMap<String, Option<String>>,
 }
 
 impl Needed {
     pub fn of(config: &Config) -> Self {
-        let secrets = config.secret.values();
-        let secrets = secrets.filter_map(|secret| match &secret.source {
-            SecretSource::Env(name) => Some(name.clone()),
-            SecretSource::File(_) | SecretSource::Command(_) => None,
-        });
+        let mut variables: BTreeSet<_> = mentioned(&config.source.text).collect();
+        let mut files = BTreeSet::from([DOTENV.to_owned()]);
+        for secret in config.secret.values() {
+            match &secret.source {
+                SecretSource::Env(name) => variables.insert(name.clone()),
+                SecretSource::File(path) => files.insert(path.clone()),
+                SecretSource::Command(_) => false,
+            };
+        }
         let system = |(name, tool): (&String, &crate::config::Tool)| match tool.from {
             ToolSource::System | ToolSource::Apt => {
                 Some(tool.command.as_ref().unwrap_or(name).clone())
@@ -55,8 +63,9 @@ impl Needed {
             ToolSource::Http | ToolSource::Cargo | ToolSource::Pip => None,
         };
         Self {
-            variables: mentioned(&config.source.text).chain(secrets).collect(),
+            variables,
             programs: config.toolchain.iter().filter_map(system).collect(),
+            files,
         }
     }
 }
@@ -70,14 +79,17 @@ impl Facts {
             let value = value.map(|value| digest(value.as_encoded_bytes()));
             (name.clone(), value)
         };
-        let dotenv = project.and_then(|project| std::fs::read(project.join(".env")).ok());
+        let file = |path: &String| {
+            let bytes = project.and_then(|project| std::fs::read(project.join(path)).ok());
+            (path.clone(), bytes.map(|bytes| digest(&bytes)))
+        };
         Self {
             schema: SCHEMA,
             devenv: env!("CARGO_PKG_VERSION").to_owned(),
             platform: platform::current(),
             variables: needed.variables.iter().map(variable).collect(),
             programs: needed.programs.iter().map(|name| program(name)).collect(),
-            dotenv: dotenv.map_or_else(String::new, |bytes| digest(&bytes)),
+            files: needed.files.iter().map(file).collect(),
         }
     }
 
@@ -86,6 +98,7 @@ impl Facts {
         Needed {
             variables: self.variables.keys().cloned().collect(),
             programs: self.programs.keys().cloned().collect(),
+            files: self.files.keys().cloned().collect(),
         }
     }
 }
@@ -127,6 +140,7 @@ mod tests {
         let needed = Needed {
             variables: ["PATH".to_owned(), "DEVENV_TEST_UNSET".to_owned()].into(),
             programs: ["sh".to_owned(), "no-such-program".to_owned()].into(),
+            files: [DOTENV.to_owned(), "pw.txt".to_owned()].into(),
         };
         let find = || Facts::find(&needed, Some(dir.path()), &key);
         let facts = find();
@@ -138,8 +152,11 @@ mod tests {
         let path = std::env::var("PATH").expect("a PATH");
         assert!(!json.contains(&path), "{json}");
 
-        std::fs::write(dir.path().join(".env"), "A=1").expect("written");
-        assert_ne!(facts, find());
+        for (file, text) in [(DOTENV, "A=1"), ("pw.txt", "hunter2")] {
+            let before = find();
+            std::fs::write(dir.path().join(file), text).expect("written");
+            assert_ne!(before, find());
+        }
         assert_ne!(facts, Facts::find(&needed, None, &[8; 32]));
     }
 }

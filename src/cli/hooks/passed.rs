@@ -112,7 +112,10 @@ mod tests {
     fn a_pass_is_of_a_tree_a_hook_and_a_project() {
         let dir = tempfile::tempdir().expect("a folder");
         let of = |hook, project| Passed::of(dir.path(), hook, project);
-        let needed = Needed::default();
+        let needed = Needed {
+            files: [".env".to_owned()].into(),
+            ..Needed::default()
+        };
         of("pre-push", "").add(&tree(1), &needed, None);
         assert!(of("pre-push", "").contains(&tree(1), None));
         assert!(!of("pre-push", "").contains(&tree(2), None));

@@ -3,19 +3,19 @@
 use std::{
     fs, io,
     os::unix::fs::symlink,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
-use super::place::Place;
+use super::{
+    facts::{DOTENV, Needed},
+    place::Place,
+};
 use crate::{
     cli::{Global, OutputFormat, context::Context, down, run_lock},
     config::{self, StepKind},
     event::{Explain, Fault, FaultClass},
     git::{Repository, Worktree},
 };
-
-/// The project's secrets and settings for this machine, which are no part of a tree.
-const DOTENV: &str = ".env";
 
 /// Ends and removes what killed hooks left. What cannot be is told and left for the next time.
 pub async fn sweep(cx: &Context, place: &Place) {
@@ -82,21 +82,34 @@ fn may_have_started(cx: &Context) -> bool {
     })
 }
 
-/// Lays links to what the project shares, and to its `.env`, into a private worktree. Only what git ignores is shared: all else
-/// would be no file of the tree.
+/// Lays links to what the project shares, to its `.env` and to the files of its secrets into a private worktree. Only what git
+/// ignores is shared: all else would be no file of the tree.
 pub async fn share(place: &Place, hook: &str, worktree: &Worktree) -> Result<(), Fault> {
     let (Some(from), to) = (place.folder(), worktree.top().join(&place.project)) else {
         return Ok(());
     };
-    link(&place.repository, &from.join(DOTENV), &to.join(DOTENV)).await?;
+    let links = async |path: &str| match is_inside(path) {
+        true => link(&place.repository, &from.join(path), &to.join(path)).await,
+        false => Ok(()),
+    };
+    links(DOTENV).await?;
     // What is wrong with the file is told by who runs the steps.
     let Ok(config) = config::load(&to) else {
         return Ok(());
     };
+    for path in Needed::of(&config).files {
+        links(&path).await?;
+    }
     for path in config.hook.get(hook).iter().flat_map(|hook| &hook.share) {
-        link(&place.repository, &from.join(path), &to.join(path)).await?;
+        links(path).await?;
     }
     Ok(())
+}
+
+/// Whether the path is in the project's folder: one elsewhere is there for everybody.
+fn is_inside(path: &str) -> bool {
+    let mut parts = Path::new(path).components();
+    parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 async fn link(repository: &Repository, from: &Path, to: &Path) -> Result<(), Fault> {

@@ -1,6 +1,12 @@
 //! `devenv hooks run`: what a hook's script calls, and people too.
 
-use std::{os::unix::fs::PermissionsExt, path::Path, process::ExitCode, time::Instant};
+use std::{
+    io::{self, IsTerminal},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::ExitCode,
+    time::Instant,
+};
 
 use serde::Serialize;
 
@@ -12,7 +18,7 @@ use super::{
     subject::{self, Subject, Tree},
 };
 use crate::{
-    cli::{context::Context, exit},
+    cli::{context::Context, exit, session::is_ci},
     config,
     event::{Explain, Fault, FaultClass, count},
     git::Oid,
@@ -167,7 +173,10 @@ async fn run_tree(
         outcome.unchecked.push(done(0, "has no devenv.toml"));
         return Ok(None);
     }
-    match check::tree(cx, place, hook, tree).await? {
+    let waiting = Waiting::tell(hook, &tree.name);
+    let verdict = check::tree(cx, place, hook, tree).await;
+    drop(waiting);
+    match verdict? {
         Verdict::Passed(checked) => {
             match checked.steps {
                 Some(steps) => {
@@ -218,6 +227,30 @@ async fn run_checkout(
         }
     }
     Ok(None)
+}
+
+/// Says on a terminal what takes its time. The line goes with what comes of it.
+struct Waiting {
+    is_told: bool,
+}
+
+impl Waiting {
+    fn tell(hook: &Hook<'_>, name: &str) -> Self {
+        let is_told = io::stderr().is_terminal() && !is_ci();
+        if is_told {
+            anstream::eprint!("{}: checking {name}", hook.name);
+        }
+        Self { is_told }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.is_told {
+            // To the start of the line, and clear it.
+            eprint!("\r\x1b[K");
+        }
+    }
 }
 
 fn refused(hook: &Hook<'_>, tree: &Tree) -> Fault {

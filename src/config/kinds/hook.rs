@@ -11,7 +11,7 @@ record! {
     pub struct Hook {
         /// Steps to check, such as "task.lint"; with all they need. `proto.X` is whether its code is up to date.
         pub run: Vec<StepId>,
-        /// Folders that git ignores, such as "target", which are seen too where other files than the checkout's are checked.
+        /// Folders and files that git ignores, such as "target": seen too where other files than the checkout's are checked.
         pub share: Vec<String> as Vec<Text<InsidePath>>,
     }
 }

@@ -202,17 +202,18 @@ fn a_pass_ends_with_what_it_depended_on() {
 #[test]
 fn a_private_worktree_sees_what_is_shared_and_ignored() {
     let script =
-        "test \"$VALUE\" = one && cat target/built && test ! -e loose && touch target/made";
+        "test \"$VALUE $TOKEN\" = \"one hunter2\" && cat target/built && test ! -e loose && touch target/made";
     let git = with_check(
         script,
         "share = [\"target\", \"loose\", \"absent\", \"src\"]\n",
     );
     let file = git
         .read("work/devenv.toml")
-        .replace("[hook", "env = { VALUE = \"${env.VALUE}\" }\n[hook");
+        .replace("[hook", "env = { VALUE = \"${env.VALUE}\", TOKEN = \"${secret.token}\" }\n[secret.token]\nfile = \"token.txt\"\n[hook");
     git.write("work/devenv.toml", &file);
-    git.write("work/.gitignore", ".devenv/\n.env\ntarget/\n");
+    git.write("work/.gitignore", ".devenv/\n.env\ntarget/\ntoken.txt\n");
     git.write("work/.env", "VALUE=one\n");
+    git.write("work/token.txt", "hunter2\n");
     commit(&git, "work");
     git.write("work/target/built", "x");
     // Not ignored, so no file of the tree either.
@@ -220,7 +221,9 @@ fn a_private_worktree_sees_what_is_shared_and_ignored() {
     dirty(&git);
     pushes(&git, "main");
     assert!(git.join("work/target/made").exists());
-    assert!(git.join("work/target/built").exists() && git.join("work/.env").exists());
+    for kept in ["target/built", ".env", "token.txt"] {
+        assert!(git.join("work").join(kept).exists());
+    }
     assert!(!git.join("work/.git/devenv/hooks/work/0").exists());
 }
 
