@@ -16,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-pub use fault::{Explain, Fault, FaultClass, Site};
+pub use fault::{Explain, Fault, FaultClass, Severity, Site};
 use mask::Mask;
 pub use mask::{is_too_short, percent_encode};
 use room::{Held, Room};
@@ -85,6 +85,9 @@ pub enum Event {
     Notice {
         step: Option<StepId>,
         message: String,
+        /// The same with its place and what to do, where there is more to say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Box<Fault>>,
     },
     Cancelling {
         signal: String,
@@ -202,6 +205,7 @@ impl Events {
         self.send(Event::Notice {
             step: None,
             message: message.into(),
+            fault: None,
         });
     }
 
@@ -239,9 +243,14 @@ impl Events {
                 outcome: self.mask_outcome(outcome),
                 duration_ms,
             },
-            Event::Notice { step, message } => Event::Notice {
+            Event::Notice {
+                step,
+                message,
+                fault,
+            } => Event::Notice {
                 step,
                 message: self.mask.apply(&message),
+                fault: fault.map(|fault| Box::new(self.located(self.mask_fault(*fault)))),
             },
             Event::StepStarted { step, mut decision } => {
                 for reason in &mut decision.reasons {
@@ -332,6 +341,20 @@ impl StepEvents {
         self.events.send(Event::Notice {
             step: Some(self.step.clone()),
             message: message.into(),
+            fault: None,
+        });
+    }
+
+    /// What is no failure, and yet has a place in a file: a warning of a linter.
+    pub fn warn(&self, fault: Fault) {
+        let message = match &fault.site {
+            Some(site) => format!("{site}: {}", fault.message),
+            None => fault.message.clone(),
+        };
+        self.events.send(Event::Notice {
+            step: Some(self.step.clone()),
+            message,
+            fault: Some(Box::new(fault)),
         });
     }
 }

@@ -39,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const LEAF: &[&str] = &["event", "plan", "config", "sys"];
 const STEPS: &[&str] = &[
     "mirror",
+    "git",
     "runtime",
     "toolchain",
     "proto",
@@ -54,6 +55,7 @@ const STEPS: &[&str] = &[
 const ENGINE: &[&str] = &[
     "mirror",
     "steps",
+    "git",
     "runtime",
     "toolchain",
     "proto",
@@ -75,6 +77,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["database"]),
     ("refinery", &["database"]),
     ("refinery_core", &["database"]),
+    ("squawk_linter", &["database::lint"]),
+    ("squawk_syntax", &["database::lint"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("indicatif", &["report"]),

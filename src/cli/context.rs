@@ -293,6 +293,7 @@ impl Context {
             },
             writers: Default::default(),
             listing: Default::default(),
+            since: Default::default(),
             given: Default::default(),
         })
     }

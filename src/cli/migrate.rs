@@ -1,4 +1,6 @@
-//! `devenv migrate`: apply the migrations of a running database, show how they stand, check their files, or begin a new one.
+//! `devenv migrate`: apply the migrations of a running database, show how they stand, check and lint their files, or begin a new one.
+
+mod lint;
 
 use std::{fs, io::Write, path::Path, process::ExitCode};
 
@@ -29,6 +31,8 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    /// Check new and changed files for what locks tables, loses data or breaks a running app; needs no database.
+    Lint(lint::Args),
     /// Show what is applied and what is pending. Changes nothing.
     Status,
     /// Begin a migration: the next version in the folder's own style. Prints its path.
@@ -50,6 +54,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     }
     match args.action {
         Some(Action::New { name }) => new(cx, &tables, &name),
+        Some(Action::Lint(args)) => lint::run(cx, &tables, args).await,
         Some(Action::Status) => status(cx, &tables).await,
         None if args.check => check(cx, &tables),
         None => apply(cx, &tables).await,

@@ -29,6 +29,11 @@ pub fn step(plan: &Plan, name: &str, preferred: &[StepKind]) -> Result<StepId, F
     let all: Vec<_> = plan.steps.keys().filter(|id| id.name == name).collect();
     let (best, others): (Vec<&StepId>, Vec<&StepId>) =
         all.iter().partition(|id| preferred.contains(&id.kind));
+    let others: Vec<_> = match others.len() {
+        0 | 1 => others,
+        // It has the name of its migrations, which are meant.
+        _ => (others.into_iter().filter(|id| id.kind != StepKind::Lint)).collect(),
+    };
     match (best.as_slice(), others.as_slice()) {
         ([id], _) | ([], [id]) => Ok((*id).clone()),
         ([], []) => Err(unknown(plan, name, preferred)),

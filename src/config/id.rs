@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// What a step is. All but `Build` are tables of `devenv.toml`; `Build` is the build half of an `[app.*]` table.
+/// What a step is. All but `Build` and `Lint` are tables of `devenv.toml`: `Build` is the build half of an `[app.*]` table, `Lint` what is
+/// checked of the files of a `[migrate.*]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepKind {
@@ -15,6 +16,7 @@ pub enum StepKind {
     Postgres,
     Service,
     Migrate,
+    Lint,
     App,
     Task,
     Smoke,
@@ -22,7 +24,7 @@ pub enum StepKind {
 }
 
 impl StepKind {
-    pub const ALL: [StepKind; 11] = [
+    pub const ALL: [StepKind; 12] = [
         StepKind::Toolchain,
         StepKind::Proto,
         StepKind::Image,
@@ -30,13 +32,14 @@ impl StepKind {
         StepKind::Postgres,
         StepKind::Service,
         StepKind::Migrate,
+        StepKind::Lint,
         StepKind::App,
         StepKind::Task,
         StepKind::Smoke,
         StepKind::Ci,
     ];
 
-    /// The word used in ids, and the table's name in the file (but for `build`).
+    /// The word used in ids, and the table's name in the file (but for `build` and `lint`).
     pub fn as_str(self) -> &'static str {
         match self {
             StepKind::Toolchain => "toolchain",
@@ -46,6 +49,7 @@ impl StepKind {
             StepKind::Postgres => "postgres",
             StepKind::Service => "service",
             StepKind::Migrate => "migrate",
+            StepKind::Lint => "lint",
             StepKind::App => "app",
             StepKind::Task => "task",
             StepKind::Smoke => "smoke",
@@ -61,7 +65,7 @@ impl StepKind {
     /// Steps that `up` brings up; others are run when they are named.
     pub fn is_brought_up(self) -> bool {
         match self {
-            StepKind::Task | StepKind::Smoke | StepKind::Ci => false,
+            StepKind::Lint | StepKind::Task | StepKind::Smoke | StepKind::Ci => false,
             StepKind::Toolchain
             | StepKind::Proto
             | StepKind::Image
@@ -86,6 +90,7 @@ impl StepKind {
             StepKind::Toolchain
             | StepKind::Proto
             | StepKind::Build
+            | StepKind::Lint
             | StepKind::Task
             | StepKind::Ci => false,
         }
@@ -113,10 +118,11 @@ impl StepId {
         }
     }
 
-    /// Where the step is defined in the file: `["postgres", "db"]`; a build is defined under its app.
+    /// Where the step is defined in the file: `["postgres", "db"]`; a build is defined under its app, a lint is its migrations'.
     pub fn key_path(&self) -> KeyPath {
         match self.kind {
             StepKind::Build => KeyPath::of(["app", &self.name, "build"]),
+            StepKind::Lint => KeyPath::of(["migrate", &self.name]),
             kind => KeyPath::of([kind.as_str(), &self.name]),
         }
     }

@@ -7,6 +7,7 @@ mod connect;
 mod copy;
 mod failure;
 mod history;
+mod lint;
 mod migrate;
 mod name;
 pub mod native;
@@ -24,6 +25,7 @@ pub use connect::Target;
 pub use copy::{CopyError, Tool, dump, end, relations, restore};
 pub use failure::{MigrateError, SqlFailure};
 pub use history::HistoryError;
+pub use lint::{Rules, lint};
 pub use migrate::{Applied, Options, apply};
 pub use name::{NameError, new_file_name};
 pub use provision::{

@@ -20,6 +20,7 @@ impl Work for Steps {
             | StepKind::Postgres
             | StepKind::Service
             | StepKind::Migrate
+            | StepKind::Lint
             | StepKind::App
             | StepKind::Smoke
             | StepKind::Ci => Class::Light,

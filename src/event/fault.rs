@@ -16,6 +16,11 @@ pub struct Fault {
     /// Lower case, names in backticks, no final period.
     pub message: String,
     pub class: FaultClass,
+    #[serde(default, skip_serializing_if = "Severity::is_error")]
+    pub severity: Severity,
+    /// The rule that was broken, as its own tool calls it: `ban-drop-column`, `E0308`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Box<str>>,
     /// Where in a file it stands.
     pub site: Option<Site>,
     /// The line of the file that the site names, where it is known; devenv.toml's own is read from it.
@@ -30,6 +35,22 @@ pub struct Fault {
     /// Failures that come with this one and are told before it: each error of a file, each tool that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Fault>,
+}
+
+/// How much it weighs. Only errors make a step fail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    #[default]
+    Error,
+    Warning,
+    Notice,
+}
+
+impl Severity {
+    fn is_error(&self) -> bool {
+        *self == Severity::Error
+    }
 }
 
 /// Decides the exit code.
@@ -125,6 +146,8 @@ impl Fault {
         Self {
             message: message.into(),
             class: FaultClass::Step,
+            severity: Severity::Error,
+            code: None,
             site: None,
             excerpt: None,
             label: None,
@@ -150,6 +173,16 @@ impl Fault {
 
     pub fn class(mut self, class: FaultClass) -> Self {
         self.class = class;
+        self
+    }
+
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    pub fn code(mut self, code: impl Into<Box<str>>) -> Self {
+        self.code = Some(code.into());
         self
     }
 

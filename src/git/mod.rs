@@ -1,8 +1,10 @@
-//! What git knows: where its repository is (without a process), which trees commits have, what a checkout holds, private worktrees.
+//! What git knows: where its repository is (without a process), which trees commits have, what a checkout holds, private worktrees,
+//! and what has changed since a base.
 //!
 //! Everything else is asked of the `git` binary, in the environment that it gave the hook.
 
 mod ask;
+mod base;
 mod checkout;
 mod error;
 mod hooks;
@@ -11,6 +13,7 @@ mod repository;
 mod worktree;
 
 pub use ask::LOCAL_VARIABLES;
+pub use base::{Base, BaseError, Since, base, unchanged};
 pub use error::GitError;
 pub use objects::{Oid, Tip};
 pub use repository::{Given, Repository};

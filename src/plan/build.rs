@@ -233,6 +233,19 @@ impl Builder<'_> {
             .needs([migrate.postgres.clone()])
             .needs(migrate.needs.iter().cloned());
         self.add(draft);
+        self.lint(name, migrate);
+    }
+
+    /// Needs nothing that runs, and none of the needs of its migrations: files are looked at as they are.
+    fn lint(&mut self, name: &str, migrate: &Migrate) {
+        let id = StepId::new(StepKind::Lint, name);
+        let mut draft = Draft::new(id, &migrate.lint);
+        let definition = &mut draft.step.definition;
+        definition.text("dir", &migrate.dir);
+        if let Some(postgres) = self.config.postgres.get(&migrate.postgres.name) {
+            definition.text("postgres", &postgres.version);
+        }
+        self.add(draft);
     }
 
     fn app(&mut self, name: &str, app: &App) {
@@ -468,6 +481,26 @@ mod tests {
             let text = serde_json::to_string(&new).expect("serialises");
             assert!(!text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_lint_is_no_part_of_up_and_its_rules_are_no_part_of_what_is_applied() {
+        let with = |lint: &str| {
+            built(&format!(
+                "[migrate.db]\npostgres = \"postgres.db\"\nneeds = [\"service.web\"]\n{lint}"
+            ))
+        };
+        let (plain, strict) = (with(""), with("lint = { include = [\"ban-drop-index\"] }"));
+        let [lint, migrate] = ["lint.db", "migrate.db"].map(|id| id.parse().expect("a step id"));
+        assert!(!plain.up_goals().contains(&lint));
+        assert!(plain.up_goals().contains(&migrate));
+        assert_eq!(plain.steps[&lint].needs, BTreeSet::new());
+        let [old, new] = [&plain, &strict].map(|plan| &plan.steps[&lint].definition);
+        let reasons = new.changes_since(old);
+        let reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+        assert_eq!(reasons, ["include.0 added"]);
+        let [old, new] = [&plain, &strict].map(|plan| &plan.steps[&migrate].definition);
+        assert_eq!(old, new);
     }
 
     #[test]

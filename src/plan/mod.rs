@@ -13,7 +13,9 @@ mod sources;
 mod step;
 
 pub use build::{Locked, image_step, image_tools, process_tools};
-pub use fingerprint::{FileCache, FingerprintError, fingerprint, fingerprint_files};
+pub use fingerprint::{
+    FileCache, FingerprintError, fingerprint, fingerprint_files, fingerprint_folder,
+};
 pub use graph::{CycleError, Graph};
 pub use inputs::{Digest, Input, Inputs};
 pub use reason::{Change, Reason, times};

@@ -9,7 +9,7 @@ use annotate_snippets::{
 use super::words;
 use crate::{
     config::{FILE, Source},
-    event::{Fault, Site},
+    event::{Fault, Severity, Site},
 };
 
 /// Text that is shown before a note about the last line of a log.
@@ -57,7 +57,18 @@ fn alone(fault: &Fault, source: Option<&Source>) -> String {
             }),
     );
     elements.extend(fault.help.as_deref().map(|help| note(Level::HELP, help)));
-    render(&fault.message, elements)
+    let level = match fault.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Notice => Level::NOTE,
+    };
+    let title = level.primary_title(&fault.message);
+    let title = match &fault.code {
+        Some(code) => title.id(&**code),
+        None => title,
+    };
+    let group = Group::with_title(title).elements(elements);
+    Renderer::styled().render(&[group]) + "\n"
 }
 
 fn noted(label: Option<&str>) -> Option<Element<'_>> {
@@ -121,11 +132,6 @@ fn note<'a>(level: Level<'a>, text: &str) -> Element<'a> {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
-}
-
-fn render(message: &str, elements: Vec<Element<'_>>) -> String {
-    let group = Group::with_title(Level::ERROR.primary_title(message)).elements(elements);
-    Renderer::styled().render(&[group]) + "\n"
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ impl Seen {
     pub fn aside(&self, event: &Event) -> Option<String> {
         match event {
             Event::Waiting { holder } => Some(format!("Waiting for another run: {holder}")),
-            Event::Notice { step, message } => {
+            Event::Notice { step, message, .. } => {
                 let about = step.as_ref().map(|step| format!("`{step}`: "));
                 let message = format!("{}{message}", about.unwrap_or_default());
                 Some(note(&message))

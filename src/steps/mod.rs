@@ -9,6 +9,7 @@ pub mod ci;
 mod container;
 mod image;
 mod inputs;
+pub mod lint;
 mod mask;
 mod migrate;
 mod missing;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, KeyPath, Service, StepId, StepKind, Template},
     event::{Events, Explain, Fault, FaultClass, StepEvents},
+    git::Since,
     image::Images,
     lockfile::Lock,
     plan::{Acted, Action, Decision, FileCache, Output, Outputs, Plan, Reason, Step, Verdict},
@@ -86,6 +88,8 @@ pub struct Steps {
     pub writers: std::sync::Mutex<BTreeMap<StepId, Writers>>,
     /// The runtime's listing, taken when the first step asks, and again after a step replaced what others may hang on.
     pub listing: Mutex<Option<Arc<Listing>>>,
+    /// Against what migrations are new or changed.
+    pub since: Since,
     /// What the commands of secrets have given in this run.
     pub given: secrets::Given,
 }
@@ -157,6 +161,7 @@ impl Steps {
             StepKind::Postgres => postgres::decide(cx).await,
             StepKind::Service => service::decide(cx).await,
             StepKind::Migrate => migrate::decide(cx).await,
+            StepKind::Lint => lint::decide(cx).await,
             StepKind::App => app::decide(cx).await,
             StepKind::Task => task::decide(cx).await,
             StepKind::Smoke => Ok(smoke::decide()),
@@ -205,6 +210,7 @@ impl Steps {
             StepKind::Postgres => postgres::act(cx, decision, slot).await,
             StepKind::Service => service::act(cx, decision, slot).await,
             StepKind::Migrate => migrate::act(cx).await,
+            StepKind::Lint => lint::act(cx).await,
             StepKind::App => app::act(cx, decision, slot).await,
             StepKind::Task => task::act(cx).await,
             StepKind::Smoke => smoke::act(cx).await,
@@ -257,7 +263,9 @@ impl Steps {
     pub fn usual_action(&self, id: &StepId) -> Action {
         match id.kind {
             StepKind::Toolchain => Action::Install,
-            StepKind::Proto | StepKind::Task | StepKind::Smoke | StepKind::Ci => Action::Run,
+            StepKind::Proto | StepKind::Lint | StepKind::Task | StepKind::Smoke | StepKind::Ci => {
+                Action::Run
+            }
             StepKind::Image => match self.config.image.get(&id.name) {
                 Some(image) if image.debian.is_some() || image.dockerfile.is_some() => {
                     Action::Build
@@ -303,7 +311,9 @@ impl Steps {
 fn forced_action(kind: StepKind) -> Action {
     match kind {
         StepKind::Toolchain => Action::Install,
-        StepKind::Proto | StepKind::Task | StepKind::Smoke | StepKind::Ci => Action::Run,
+        StepKind::Proto | StepKind::Lint | StepKind::Task | StepKind::Smoke | StepKind::Ci => {
+            Action::Run
+        }
         StepKind::Image | StepKind::Build => Action::Build,
         StepKind::Postgres | StepKind::Service | StepKind::App => Action::Restart,
         StepKind::Migrate => Action::Apply,

@@ -133,7 +133,11 @@ pub(super) fn templates_of<'c>(id: &StepId, config: &'c Config) -> Vec<&'c Templ
                 .and_then(|image| image.dockerfile.as_ref());
             dockerfile.map(|build| build.args.values().collect())
         }
-        StepKind::Migrate | StepKind::Toolchain | StepKind::Proto | StepKind::Ci => None,
+        StepKind::Migrate
+        | StepKind::Lint
+        | StepKind::Toolchain
+        | StepKind::Proto
+        | StepKind::Ci => None,
     }
     .unwrap_or_default()
 }

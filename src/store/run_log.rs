@@ -56,6 +56,7 @@ impl RunLog {
         let notice = Event::Notice {
             step: None,
             message,
+            fault: None,
         };
         self.append(&json_line(&Record::new(record.at_ms, notice)))
     }
@@ -145,6 +146,7 @@ mod tests {
         let event = Event::Notice {
             step: None,
             message,
+            fault: None,
         };
         Record::new(at_ms, event)
     }

@@ -9,6 +9,7 @@ mod exec;
 mod failure;
 mod hooks;
 pub mod install;
+mod lint;
 mod lock;
 mod migrate;
 mod missing;

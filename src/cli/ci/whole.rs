@@ -73,7 +73,7 @@ fn goals(config: &Config, plan: &Plan) -> BTreeSet<StepId> {
 fn is_of_every_run(id: &StepId) -> bool {
     match id.kind {
         StepKind::Task => false,
-        StepKind::Smoke | StepKind::Ci => true,
+        StepKind::Lint | StepKind::Smoke | StepKind::Ci => true,
         StepKind::Toolchain
         | StepKind::Proto
         | StepKind::Image

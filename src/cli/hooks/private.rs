@@ -78,7 +78,9 @@ fn may_have_started(cx: &Context) -> bool {
         | StepKind::Migrate
         | StepKind::App
         | StepKind::Smoke => true,
-        StepKind::Toolchain | StepKind::Proto | StepKind::Task | StepKind::Ci => false,
+        StepKind::Toolchain | StepKind::Proto | StepKind::Lint | StepKind::Task | StepKind::Ci => {
+            false
+        }
     })
 }
 

@@ -36,10 +36,10 @@ pub struct Checked {
 }
 
 /// What a hook checks where it names a step. Here is where a step that changes something becomes one that only looks at it.
-fn checked(named: &StepId) -> Option<StepId> {
+fn checked(named: &StepId) -> StepId {
     match named.kind {
-        // A hook applies no migrations.
-        StepKind::Migrate => None,
+        // A hook applies no migrations: their files are valid, and what is new in them is linted.
+        StepKind::Migrate => StepId::new(StepKind::Lint, &named.name),
         StepKind::Toolchain
         | StepKind::Proto
         | StepKind::Image
@@ -49,7 +49,8 @@ fn checked(named: &StepId) -> Option<StepId> {
         | StepKind::App
         | StepKind::Task
         | StepKind::Smoke
-        | StepKind::Ci => Some(named.clone()),
+        | StepKind::Lint
+        | StepKind::Ci => named.clone(),
     }
 }
 
@@ -57,7 +58,7 @@ fn checked(named: &StepId) -> Option<StepId> {
 pub fn of_hook(cx: &Context, hook: &str) -> Result<Option<Vec<StepId>>, Fault> {
     let config = cx.config()?;
     let hook = config.hook.get(hook);
-    Ok(hook.map(|hook| hook.run.iter().filter_map(checked).collect()))
+    Ok(hook.map(|hook| hook.run.iter().map(checked).collect()))
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {

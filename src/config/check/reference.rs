@@ -118,6 +118,7 @@ fn declared(source: &Source) -> Vec<String> {
     for kind in StepKind::ALL {
         let table = match kind {
             StepKind::Build => "app",
+            StepKind::Lint => "migrate",
             _ => kind.as_str(),
         };
         let names = source.keys_of(&KeyPath::of([table]));
@@ -171,6 +172,7 @@ fn fields(source: &Source, id: &StepId) -> Vec<String> {
         | StepKind::Image
         | StepKind::Build
         | StepKind::Migrate
+        | StepKind::Lint
         | StepKind::Task
         | StepKind::Smoke
         | StepKind::Ci => Vec::new(),

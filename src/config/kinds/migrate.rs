@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Lint;
 use crate::config::{StepId, decode::record, duration};
 
 record! {
@@ -17,6 +18,9 @@ record! {
         /// How long to wait for another run's lock.
         #[serde(with = "duration")]
         pub lock_timeout: Duration = "60s",
+        /// The rules for new and changed files, checked by `lint.X`: `false` for none, or `{ exclude = […], include = […] }`.
+        #[serde(skip)]
+        pub lint: Lint = true,
         /// Steps that must have finished first.
         pub needs: Vec<StepId>,
     }

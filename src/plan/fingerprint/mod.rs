@@ -79,7 +79,7 @@ pub fn fingerprint_files(
 
 /// As [`fingerprint`], of the files right in a folder whose names end so; something else of such a name is [`Input::Absent`].
 /// The folder may lie outside of the root and be ignored by git; without it there are none.
-pub(super) fn fingerprint_folder(
+pub fn fingerprint_folder(
     root: &Path,
     folder: &str,
     end: &str,

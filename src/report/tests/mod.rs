@@ -88,6 +88,7 @@ fn good_run() -> Vec<Record> {
     let notice = Event::Notice {
         step: Some(step("app.hello")),
         message: "port 8080 is taken, it gets 8081".to_owned(),
+        fault: None,
     };
     vec![
         at(

@@ -201,8 +201,7 @@ fn a_pass_ends_with_what_it_depended_on() {
 
 #[test]
 fn a_private_worktree_sees_what_is_shared_and_ignored() {
-    let script =
-        "test \"$VALUE $TOKEN\" = \"one hunter2\" && cat target/built && test ! -e loose && touch target/made";
+    let script = "test \"$VALUE $TOKEN\" = \"one hunter2\" && cat target/built && test ! -e loose && touch target/made";
     let git = with_check(
         script,
         "share = [\"target\", \"loose\", \"absent\", \"src\"]\n",
