@@ -83,6 +83,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("indicatif", &["report"]),
     ("annotate_snippets", &["report"]),
+    ("quick_junit", &["report"]),
     ("anstream", &["cli", "report"]),
     ("anstyle", &["cli", "report"]),
 ];

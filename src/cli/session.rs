@@ -58,6 +58,7 @@ impl Session {
             is_terminal: stderr().is_terminal() && !is("TERM", "dumb"),
             ci: is_ci(),
             verbose: logs == Logs::Shown,
+            folds: None,
             source: Some(config.source.clone()),
         };
         let (events, records) = Events::channel();

@@ -9,6 +9,7 @@ use std::{
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{
+    folded::{Folded, Folds},
     json::json_line,
     plain::Plain,
     progress::Seen,
@@ -38,29 +39,39 @@ pub struct Setting {
     pub ci: bool,
     /// Shows what steps write, too.
     pub verbose: bool,
+    /// The log is one of a CI system that folds; it takes the place of plain lines.
+    pub folds: Option<Folds>,
     /// The file that failures point into.
     pub source: Option<Arc<Source>>,
 }
+
+/// How often those are looked for of which nothing was heard.
+const BEAT: Duration = Duration::from_secs(5);
 
 pub enum Renderer {
     /// Progress on standard error.
     Tty(Tty),
     /// Lines on standard error.
     Plain(Plain),
+    /// Lines on standard error, with what steps print folded away.
+    Folded(Folded),
     /// Every record as a line on standard output.
     Json,
 }
 
 impl Renderer {
     pub fn choose(setting: Setting) -> Self {
-        let seen = Seen::new(setting.source, setting.verbose);
-        match setting.format {
-            Format::Json => Self::Json,
-            Format::Auto if setting.is_terminal && !setting.ci => {
+        // What is folded away is shown again where its step failed.
+        let lines_shown = setting.verbose && setting.folds.is_none();
+        let seen = Seen::new(setting.source, lines_shown);
+        match (setting.format, setting.folds) {
+            (Format::Json, _) => Self::Json,
+            (Format::Auto | Format::Plain, Some(folds)) => Self::Folded(Folded::new(seen, folds)),
+            (Format::Auto, None) if setting.is_terminal && !setting.ci => {
                 Self::Tty(Tty::on_stderr(seen, setting.verbose))
             }
-            Format::Auto | Format::Plain => Self::Plain(Plain::new(seen, setting.verbose)),
-            Format::Failures => Self::Plain(Plain::of_failures(seen)),
+            (Format::Auto | Format::Plain, None) => Self::Plain(Plain::new(seen, setting.verbose)),
+            (Format::Failures, _) => Self::Plain(Plain::of_failures(seen)),
         }
     }
 
@@ -74,6 +85,7 @@ impl Renderer {
                 // What is told beside the answer is no answer.
                 let _ = write_all(stderr, records, |record| plain.show(record)).await;
             }
+            Self::Folded(folded) => run_folded(folded, records, io::stderr()).await,
             Self::Json => return write_all(io::stdout(), records, json_line).await,
         }
         Ok(())
@@ -94,6 +106,31 @@ async fn write_all(
         }
     }
     written
+}
+
+/// As it stands: marks hold escape sequences, and all other text holds none.
+async fn run_folded(
+    mut folded: Folded,
+    mut records: mpsc::UnboundedReceiver<Record>,
+    mut out: impl Write,
+) {
+    let mut clock = tokio::time::interval(BEAT);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut at_ms, mut at) = (0, Instant::now());
+    loop {
+        let text = tokio::select! {
+            record = records.recv() => match record {
+                Some(record) => {
+                    (at_ms, at) = (record.at_ms, Instant::now());
+                    folded.show(&record)
+                }
+                None => return,
+            },
+            _ = clock.tick() => folded.beat(at_ms + at.elapsed().as_millis() as u64),
+        };
+        // The run goes on when nobody reads any more.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
 }
 
 async fn run_tty(mut tty: Tty, mut records: mpsc::UnboundedReceiver<Record>) {

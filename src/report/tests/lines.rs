@@ -6,7 +6,7 @@ use super::{at, cancelled_run, done, ends, failed_run, good_run, idle_run, log, 
 use crate::{
     event::{Event, Fault, Outcome, Record},
     plan::{Action, Reason},
-    report::{Format, Renderer, Setting, json_line, plain::Plain, progress::Seen},
+    report::{Folds, Format, Renderer, Setting, json_line, plain::Plain, progress::Seen},
 };
 
 fn check_plain(records: &[Record], verbose: bool, expected: Expect) {
@@ -234,6 +234,7 @@ fn progress_is_chosen_only_for_people_at_a_terminal() {
     }) {
         Renderer::Tty(_) => "tty",
         Renderer::Plain(_) => "plain",
+        Renderer::Folded(_) => "folded",
         Renderer::Json => "json",
     };
     assert_eq!(choose(Format::Auto, true, false), "tty");
@@ -241,4 +242,16 @@ fn progress_is_chosen_only_for_people_at_a_terminal() {
     assert_eq!(choose(Format::Auto, false, false), "plain");
     assert_eq!(choose(Format::Plain, true, false), "plain");
     assert_eq!(choose(Format::Json, true, false), "json");
+    let folds = |format| {
+        let folds = Some(Folds::Gitlab { began: 0 });
+        let setting = Setting {
+            format,
+            folds,
+            is_terminal: true,
+            ..Setting::default()
+        };
+        Renderer::choose(setting)
+    };
+    assert!(matches!(folds(Format::Auto), Renderer::Folded(_)));
+    assert!(matches!(folds(Format::Json), Renderer::Json));
 }

@@ -1,5 +1,6 @@
 //! Recorded runs; every renderer is tested on the same ones.
 
+mod folds;
 mod lines;
 mod terminal;
 
