@@ -4,6 +4,7 @@ pub mod child;
 pub mod chunks;
 pub mod docker_host;
 pub mod fs;
+pub mod git;
 pub mod left_over;
 pub mod mark;
 pub mod marked;
