@@ -303,6 +303,11 @@ impl StepEvents {
         &self.step
     }
 
+    /// The text without the secrets known so far.
+    pub fn masked(&self, text: &str) -> String {
+        self.events.masked(text)
+    }
+
     /// A line of its own; of those there are few.
     pub fn log(&self, line: impl Into<String>) {
         self.events.send(Event::StepLog {

@@ -4,6 +4,7 @@
 
 mod commands;
 mod ready;
+mod results;
 mod run_log;
 mod secrets;
 
@@ -27,6 +28,7 @@ use crate::{
 
 pub use commands::{Begun, Inside, Killed};
 pub use ready::Readiness;
+pub use results::{Results, ResultsError, TaskResult};
 pub use run_log::RunLog;
 
 /// The `.devenv/` folder of one worktree.
@@ -135,6 +137,12 @@ impl Store {
     /// Where digests of files are remembered.
     pub fn file_cache(&self) -> PathBuf {
         self.dir.join("cache").join("files")
+    }
+
+    /// Results of tasks, by what they depended on.
+    pub fn results(&self) -> Results {
+        let root = self.dir.parent().unwrap_or(&self.dir);
+        Results::of(root, &self.dir.join("cache").join("results"))
     }
 
     /// `None` when there is none, or it cannot be read: then the step runs again.

@@ -274,6 +274,7 @@ mod tests {
             feeds: BTreeSet::new(),
             definition: Inputs::default(),
             aside: Inputs::default(),
+            writes: BTreeSet::new(),
             id: id.clone(),
         };
         Plan {

@@ -186,6 +186,7 @@ impl<'a, W: Work> Dispatcher<'a, W> {
         let node = |id: &StepId| Node {
             needs: graph.needs[id].clone(),
             class: work.class(id),
+            writes: plan.steps[id].writes.clone(),
         };
         let nodes = order.iter().map(|id| (id.clone(), node(id))).collect();
         let upstream = |id: &StepId| (id.clone(), graph.closure(graph.needs[id].iter().cloned()));

@@ -1,6 +1,9 @@
 //! Which step may go on now. Pure: no clock, no task, no I/O, so every order of events can be tried in a test.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use crate::config::StepId;
 
@@ -44,6 +47,17 @@ pub enum Policy {
 pub struct Node {
     pub needs: BTreeSet<StepId>,
     pub class: Class,
+    /// Files and folders it writes while it acts: no other step that writes one of them, or in one of them, acts meanwhile.
+    pub writes: BTreeSet<PathBuf>,
+}
+
+impl Node {
+    fn collides(&self, other: &Node) -> bool {
+        let overlap =
+            |own: &PathBuf, path: &PathBuf| own.starts_with(path) || path.starts_with(own);
+        let mut writes = self.writes.iter();
+        writes.any(|own| other.writes.iter().any(|path| overlap(own, path)))
+    }
 }
 
 /// How a step ended.
@@ -286,7 +300,10 @@ impl RunState {
                 // To decide is to read and ask, whatever acting would cost.
                 _ => (Phase::Deciding, Class::Light, Command::Decide(id.clone())),
             };
-            let ready = from == Phase::Queued || self.needs_met(&entry.node);
+            let ready = match from {
+                Phase::Queued => self.nobody_writes_the_same(&entry.node),
+                _ => self.needs_met(&entry.node),
+            };
             if ready && self.has_room(class) {
                 let entry = self.entries.get_mut(&id).expect("order holds only entries");
                 entry.phase = phase;
@@ -299,6 +316,12 @@ impl RunState {
         node.needs.iter().all(|need| {
             !self.entries.contains_key(need) || self.end(need).is_some_and(End::is_success)
         })
+    }
+
+    /// Also who has let go of its slot may still write.
+    fn nobody_writes_the_same(&self, node: &Node) -> bool {
+        let mut acting = self.entries.values().filter(|entry| entry.acts());
+        !acting.any(|entry| entry.node.collides(node))
     }
 
     fn has_room(&self, class: Class) -> bool {
@@ -314,6 +337,10 @@ impl RunState {
 impl Entry {
     fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Deciding | Phase::Acting { .. })
+    }
+
+    fn acts(&self) -> bool {
+        matches!(self.phase, Phase::Acting { .. })
     }
 
     fn has_ended(&self) -> bool {

@@ -36,6 +36,7 @@ impl Work for Steps {
         let verdict = Steps::decide(self, step, upstream, cancel).await?;
         if matches!(verdict, Verdict::Keep(_)) {
             self.remember_kept(step, upstream, cancel).await?;
+            self.replay(step, upstream, cancel).await?;
         }
         Ok(verdict)
     }

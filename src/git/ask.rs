@@ -108,7 +108,7 @@ impl Ask {
             argv: git.chain(self.settings).chain(self.args).collect(),
             cwd: Some(self.cwd),
             env: self.env,
-            env_remove: self.env_remove,
+            env_remove: self.env_remove.into_iter().map(Into::into).collect(),
         };
         let never = CancellationToken::new();
         spawn.pipe(input, &never).await.map_err(GitError::Run)

@@ -194,7 +194,7 @@ async fn run(dir: &Path, args: &[&str]) -> Result<Output, BaseError> {
     let argv = ["git", "--no-optional-locks", "--no-pager"];
     let spawn = Spawn {
         cwd: Some(dir.to_owned()),
-        env_remove: LOCAL.map(str::to_owned).to_vec(),
+        env_remove: LOCAL.map(Into::into).to_vec(),
         ..Spawn::new(argv.into_iter().chain(args.iter().copied()))
     };
     Ok(spawn.output().await?)

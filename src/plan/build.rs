@@ -45,6 +45,7 @@ impl Plan {
             builder.smoke(name, smoke);
         }
         builder.ci_files();
+        builder.upstream_of_tasks();
         let steps = builder.steps;
         let hash = hash(&config.project.name, &steps);
         Plan {
@@ -151,6 +152,11 @@ impl Builder<'_> {
                 self.implicit_image(&build.base, KeyPath::of(["app", name, "build", "base"]));
             }
         }
+        for (name, task) in &config.task {
+            if let Some(image) = task.image() {
+                self.implicit_image(image, KeyPath::of(["task", name, "in"]));
+            }
+        }
     }
 
     /// An image that a step uses by reference alone, with no `[image.*]` table.
@@ -168,7 +174,11 @@ impl Builder<'_> {
         for (name, proto) in &self.config.proto {
             let id = StepId::new(StepKind::Proto, name);
             let tools = self.proto_tools(proto);
-            let draft = Draft::new(id, proto).feeds(tools);
+            let rust = proto.rust.iter().map(|rust| &rust.out);
+            let plugins = proto.plugin.values().map(|plugin| &plugin.out);
+            let draft = Draft::new(id, proto)
+                .feeds(tools)
+                .writes(rust.chain(plugins));
             self.add(draft.needs(proto.needs.iter().cloned()));
         }
     }
@@ -274,7 +284,8 @@ impl Builder<'_> {
                     .feeds(self.tools())
                     .feeds(self.of_kind(StepKind::Proto))
                     .references(build.env.values())
-                    .with(self.facts(build.env.values()));
+                    .with(self.facts(build.env.values()))
+                    .writes([&build.artifact]);
                 draft.set_aside(&["base", "files", "user"]);
                 draft
             }
@@ -290,11 +301,16 @@ impl Builder<'_> {
 
     fn task(&mut self, name: &str, task: &Task) {
         let id = StepId::new(StepKind::Task, name);
+        let tools = match task.image() {
+            Some(image) => vec![image_step(self.config, image)],
+            None => self.tools(),
+        };
         let mut draft = Draft::new(id, task)
-            .feeds(self.tools())
+            .feeds(tools)
             .needs(task.needs.iter().cloned())
             .references(task.env.values())
-            .with(self.facts(task.env.values()));
+            .with(self.facts(task.env.values()))
+            .writes(&task.outputs);
         draft.set_aside(&["needs", "timeout"]);
         self.add(draft);
     }
@@ -325,6 +341,42 @@ impl Builder<'_> {
         for draft in github.chain(gitlab).collect::<Vec<_>>() {
             self.add(draft);
         }
+    }
+
+    /// What a task needs, directly or not, it may use: the content that a step made, or what the file says of what runs.
+    fn upstream_of_tasks(&mut self) {
+        for id in self.of_kind(StepKind::Task) {
+            for need in self.upstream(&id) {
+                let said = said(&self.steps[&need]);
+                let Some(step) = self.steps.get_mut(&id) else {
+                    continue;
+                };
+                match said {
+                    Some(digest) => {
+                        step.definition.content(need.to_string(), digest);
+                    }
+                    None => {
+                        step.feeds.insert(need);
+                    }
+                }
+            }
+        }
+    }
+
+    /// All that a step needs. What a task needs in turn is part of its output.
+    fn upstream(&self, id: &StepId) -> BTreeSet<StepId> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![id];
+        while let Some(next) = open.pop() {
+            let needs = self.steps.get(next).map(|step| &step.needs);
+            for need in needs.into_iter().flatten() {
+                let is_new = self.steps.contains_key(need) && found.insert(need.clone());
+                if is_new && need.kind != StepKind::Task {
+                    open.push(need);
+                }
+            }
+        }
+        found
     }
 
     /// Those that commands may use: not what only services run on, or images are built with.
@@ -401,6 +453,25 @@ impl Builder<'_> {
             step.aside.0.extend(files.clone());
         }
         self.steps.insert(step.id.clone(), step);
+    }
+}
+
+/// What the file says of a step whose output does not tell what it is; `None` of one whose output does.
+fn said(step: &Step) -> Option<Digest> {
+    match step.kind {
+        StepKind::Toolchain
+        | StepKind::Proto
+        | StepKind::Image
+        | StepKind::Build
+        | StepKind::Task => None,
+        StepKind::Postgres | StepKind::Service | StepKind::App | StepKind::Smoke | StepKind::Ci => {
+            Some(step.definition.key())
+        }
+        StepKind::Migrate | StepKind::Lint => {
+            let mut said = step.definition.clone();
+            said.0.extend(step.aside.0.clone());
+            Some(said.key())
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! One step being put together: its edges, and its definition as one field per leaf of its table.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Digest, Inputs, Step};
-use crate::config::{StepId, Template};
+use crate::{
+    config::{StepId, Template},
+    sys::paths::plain,
+};
 
 /// A step being put together.
 pub struct Draft {
@@ -27,6 +30,7 @@ impl Draft {
                 feeds: BTreeSet::new(),
                 definition,
                 aside: Inputs::default(),
+                writes: BTreeSet::new(),
             },
         }
     }
@@ -56,6 +60,12 @@ impl Draft {
             .cloned()
             .collect();
         self.needs(steps)
+    }
+
+    /// Files and folders it writes.
+    pub fn writes(mut self, paths: impl IntoIterator<Item: AsRef<Path>>) -> Self {
+        self.step.writes.extend(paths.into_iter().map(plain));
+        self
     }
 
     /// Adds to what its definition says.

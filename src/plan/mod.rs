@@ -14,7 +14,8 @@ mod step;
 
 pub use build::{Locked, image_step, image_tools, process_tools};
 pub use fingerprint::{
-    FileCache, FingerprintError, fingerprint, fingerprint_files, fingerprint_folder,
+    FileCache, FingerprintError, Node, Tree, fingerprint, fingerprint_files, fingerprint_folder,
+    joined, link_on_the_way,
 };
 pub use graph::{CycleError, Graph};
 pub use inputs::{Digest, Input, Inputs};

@@ -1,6 +1,9 @@
 //! The nodes of a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +26,17 @@ pub struct Step {
     /// What else is known of it on every machine: fields that never replace it (readiness, names inside a database) and the
     /// contents of [`super::sources`]. Part of the plan's hash only.
     pub aside: Inputs,
+    /// Files and folders of the project that it writes. Two steps that write the same never do at once.
+    #[serde(skip)]
+    pub writes: BTreeSet<PathBuf>,
+}
+
+impl Step {
+    /// Whether it may write this path of the project, or something in it.
+    pub fn may_write(&self, path: &Path) -> bool {
+        let mut writes = self.writes.iter();
+        writes.any(|own| own.starts_with(path) || path.starts_with(own))
+    }
 }
 
 /// All steps of a project. The same commit gives the same hash on every machine.
@@ -41,6 +55,8 @@ pub enum Action {
     Skip,
     /// Run a command or generator.
     Run,
+    /// Take over what the same command left when it had the same inputs.
+    Restore,
     Install,
     /// Get an image from a registry.
     Pull,
@@ -62,6 +78,7 @@ impl Action {
         match self {
             Action::Skip => "skip",
             Action::Run => "run",
+            Action::Restore => "restore",
             Action::Install => "install",
             Action::Pull => "pull",
             Action::Build => "build",

@@ -79,7 +79,12 @@ fn summary(changes: &[&(StepId, Decision)], kept: usize) -> String {
 fn colour(action: Action) -> Style {
     match action {
         Action::Skip => DIM,
-        Action::Start | Action::Run | Action::Install | Action::Pull | Action::Build => GOOD,
+        Action::Start
+        | Action::Run
+        | Action::Restore
+        | Action::Install
+        | Action::Pull
+        | Action::Build => GOOD,
         Action::Apply | Action::Restart | Action::Recreate => CAUTION,
         Action::Remove => BAD,
     }

@@ -71,6 +71,7 @@ pub fn past(action: Action) -> &'static str {
     match action {
         Action::Skip => "Up to date",
         Action::Run => "Ran",
+        Action::Restore => "Restored",
         Action::Install => "Installed",
         Action::Pull => "Pulled",
         Action::Build => "Built",

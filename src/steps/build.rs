@@ -2,7 +2,11 @@
 
 use std::{io, path::Path};
 
-use super::{Cx, blocking, image_tag, inputs::Known, task};
+use super::{
+    Cx, blocking, image_tag,
+    inputs::Known,
+    task::{self, HostCommand, Sees},
+};
 use crate::{
     config::{App, Build, Dockerfile, HostBuild},
     event::{Explain, Fault, FaultClass},
@@ -47,7 +51,12 @@ async fn run_host(cx: &Cx<'_>, build: &HostBuild) -> Result<Acted, Fault> {
     cx.begin()?;
     let artifact = cx.steps.root.join(&build.artifact);
     blocking(move || part_from_its_process(&artifact)).await?;
-    task::run_command(cx, &build.run, &build.env).await?;
+    let command = HostCommand {
+        command: &build.run,
+        env: &build.env,
+        sees: Sees::All,
+    };
+    command.run(cx, |line| cx.events.output(line)).await?;
     let outputs = cx
         .output_digests(std::slice::from_ref(&build.artifact))
         .await?;

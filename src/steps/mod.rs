@@ -212,9 +212,32 @@ impl Steps {
             StepKind::Migrate => migrate::act(cx).await,
             StepKind::Lint => lint::act(cx).await,
             StepKind::App => app::act(cx, decision, slot).await,
-            StepKind::Task => task::act(cx).await,
+            StepKind::Task => task::act(cx, decision).await,
             StepKind::Smoke => smoke::act(cx).await,
             StepKind::Ci => ci::act(cx),
+        }
+    }
+
+    /// Shows what a step that is up to date printed when it ran, as far as that is kept.
+    pub async fn replay(
+        &self,
+        id: &StepId,
+        outputs: &Outputs,
+        cancel: &CancellationToken,
+    ) -> Result<(), Fault> {
+        match id.kind {
+            StepKind::Task => task::replay(&self.cx(id, outputs, cancel)).await,
+            StepKind::Toolchain
+            | StepKind::Proto
+            | StepKind::Image
+            | StepKind::Build
+            | StepKind::Postgres
+            | StepKind::Service
+            | StepKind::Migrate
+            | StepKind::Lint
+            | StepKind::App
+            | StepKind::Smoke
+            | StepKind::Ci => Ok(()),
         }
     }
 
@@ -322,6 +345,11 @@ fn forced_action(kind: StepKind) -> Action {
 
 /// What is there and would only be waited for, or continued, is started anew when a restart was asked for.
 fn asked(kind: StepKind, mut decision: Decision) -> Decision {
+    if decision.action == Action::Restore {
+        decision.action = forced_action(kind);
+        decision.reasons.insert(0, Reason::Asked);
+        return decision;
+    }
     let mut reasons = decision.reasons.iter();
     let is_there = !reasons.any(|reason| matches!(reason, Reason::New { .. }));
     if decision.action == Action::Start && is_there {

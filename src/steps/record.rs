@@ -6,7 +6,8 @@ use super::{Cx, blocking, inputs::Known};
 use crate::{
     event::{Explain, Fault},
     plan::{
-        Action, Digest, Input, Inputs, Output, Reason, Verdict, fingerprint, fingerprint_files,
+        Action, Digest, FingerprintError, Input, Inputs, Output, Reason, Tree, Verdict,
+        fingerprint, fingerprint_files,
     },
     store::{Since, StepRecord},
 };
@@ -69,23 +70,32 @@ impl Cx<'_> {
         blocking(move || fingerprint_files(&root, &names, &files)).await
     }
 
-    /// Digests of declared outputs, each a file or a folder.
+    /// What is at declared outputs now, each a file or a folder. What is not there is left out.
+    pub(super) async fn output_trees(
+        &self,
+        paths: &[String],
+    ) -> Result<BTreeMap<String, Tree>, Fault> {
+        let (root, files) = (self.steps.root.clone(), self.steps.files.clone());
+        let paths = paths.to_vec();
+        blocking(move || {
+            let mut trees = BTreeMap::new();
+            for path in paths {
+                if let Some(tree) = Tree::read(&root, &path, &files)? {
+                    trees.insert(path, tree);
+                }
+            }
+            Ok::<_, FingerprintError>(trees)
+        })
+        .await
+    }
+
+    /// Digests of declared outputs.
     pub(super) async fn output_digests(
         &self,
         paths: &[String],
     ) -> Result<BTreeMap<String, Digest>, Fault> {
-        let mut digests = BTreeMap::new();
-        for path in paths {
-            let files = match self.steps.root.join(path).is_dir() {
-                true => self.digests(&[format!("{path}/**")]).await?,
-                false => self.file_digests(vec![path.clone()]).await?,
-            };
-            let present = files.values().any(|input| *input != Input::Absent);
-            if present {
-                digests.insert(path.clone(), Inputs(files).key());
-            }
-        }
-        Ok(digests)
+        let trees = self.output_trees(paths).await?.into_iter();
+        Ok(trees.map(|(path, tree)| (path, tree.digest())).collect())
     }
 
     /// Remembers a successful run.

@@ -1,6 +1,11 @@
-//! `task.*`: a command of the project on the host.
+//! `task.*`: a command of the project. Its result is kept by what it depended on, and taken from there when all of that is as it was.
 
-use std::{collections::BTreeMap, ffi::OsString};
+mod environment;
+mod result;
+mod shared;
+mod transcript;
+
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use super::{
     Cx,
@@ -10,33 +15,52 @@ use super::{
 use crate::{
     config::{Command, Task, Template},
     event::Fault,
-    plan::{Acted, Action, Input, Output, Reason, Verdict},
+    plan::{Acted, Action, Decision, Input, Reason, Tree, Verdict},
     runtime::Runtime,
-    sys::process::{ProcessError, Spawn, ending},
+    sys::{
+        git, platform,
+        process::{ProcessError, Spawn, ending},
+    },
 };
 
-/// Variables that Cargo gives to the program it runs. A build started from `cargo run` must be the same as one started from a shell.
-const CARGO_RUN_VARIABLES: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+pub(super) use environment::Sees;
+use shared::Shared;
+use transcript::Transcript;
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
     let task = task(cx);
-    if task.inputs.is_empty() {
-        return Ok(Verdict::act(
-            Action::Run,
-            vec![Reason::Pending {
-                what: "it declares no inputs, so it runs every time".into(),
-            }],
-        ));
+    if !task.is_cached() {
+        let what = match task.cache {
+            true => "it declares no inputs, so it runs every time",
+            false => "`cache = false`, so it runs every time",
+        };
+        let what = what.into();
+        return Ok(Verdict::act(Action::Run, vec![Reason::Pending { what }]));
     }
     let known = inputs(cx, task).await?;
-    cx.judge_record(&known, Action::Run).await
+    let verdict = cx.judge_record(&known, Action::Run).await?;
+    match verdict {
+        Verdict::Act(decision)
+            if known.waiting.is_empty() && cx.kept_result(&known.inputs).await?.is_some() =>
+        {
+            Ok(Verdict::act(Action::Restore, decision.reasons))
+        }
+        verdict => Ok(verdict),
+    }
 }
 
-pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
+pub(super) async fn act(cx: &Cx<'_>, decision: &Decision) -> Result<Acted, Fault> {
     let task = task(cx);
     let known = inputs(cx, task).await?;
+    if decision.action == Action::Restore
+        && let Some(acted) = cx.reuse(task, &known).await?
+    {
+        return Ok(acted);
+    }
+    let shared = Shared::before(cx, &task.outputs).await?;
     cx.begin()?;
-    let limited = run_command(cx, &task.run, &task.env);
+    let transcript = Transcript::new(&cx.events);
+    let limited = run(cx, task, &transcript);
     match task.timeout {
         Some(timeout) => tokio::time::timeout(timeout, limited)
             .await
@@ -50,64 +74,120 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
             })?,
         None => limited.await?,
     }
-    let outputs = cx.output_digests(&task.outputs).await?;
-    for path in &task.outputs {
-        if !outputs.contains_key(path) {
-            return Err(Fault::new(format!("`{}` did not write `{path}`", cx.id()))
-                .at_key(cx.key("outputs"))
-                .help("correct the command or its `outputs`"));
-        }
-    }
-    let output = Output {
-        digest: known.inputs.key().0,
-        ..Output::default()
-    };
-    cx.record(known.inputs, outputs, output.clone())?;
+    let outputs = shared.own(cx, outputs(cx, task).await?);
+    let output = cx
+        .remember(task, known.inputs, outputs, transcript.end())
+        .await?;
     Ok(Acted {
         output,
         summary: format!("Ran `{}`", task.run),
     })
 }
 
+/// Shows what the step printed when it ran, if that is kept.
+pub(super) async fn replay(cx: &Cx<'_>) -> Result<(), Fault> {
+    match task(cx).is_cached() {
+        true => cx.replay_kept().await,
+        false => Ok(()),
+    }
+}
+
+async fn run(cx: &Cx<'_>, task: &Task, transcript: &Transcript<'_>) -> Result<(), Fault> {
+    let command = HostCommand {
+        command: &task.run,
+        env: &task.env,
+        sees: match task.is_cached() {
+            true => Sees::Only(&task.pass),
+            false => Sees::All,
+        },
+    };
+    command.run(cx, |line| transcript.line(line)).await
+}
+
+/// All that the task depends on, as far as it is known.
 async fn inputs(cx: &Cx<'_>, task: &Task) -> Result<Known, Fault> {
     let mut known = cx.known_inputs();
-    if !task.inputs.is_empty() {
-        known.inputs.0.extend(cx.digests(&task.inputs).await?);
+    if !task.is_cached() {
+        return Ok(known);
     }
+    let declared = |field: &String| known.inputs.0.contains_key(field);
+    let passed: Vec<_> = result::passed(&task.pass)
+        .filter(|(field, _)| !declared(field))
+        .collect();
+    known.inputs.0.extend(passed);
+    known.inputs.text("platform", platform::current());
+    known.inputs.text("folder", folder(&cx.steps.root));
+    known.inputs.0.extend(cx.digests(&task.inputs).await?);
     Ok(known)
 }
 
-/// Runs a command of the file in the project's root with the project's tools. Its output goes to the step's log.
-pub(super) async fn run_command(
-    cx: &Cx<'_>,
-    command: &Command,
-    env: &BTreeMap<String, Template>,
-) -> Result<(), Fault> {
-    let spawn = Spawn {
-        argv: command.argv(),
-        cwd: Some(cx.steps.root.clone()),
-        env: host_env(cx, env).await?,
-        env_remove: cargo_run_variables(),
-    };
-    let finished = spawn.run(&cx.cancel, |line| cx.events.output(line)).await;
-    let finished = finished.map_err(|error| match error {
-        ProcessError::Cancelled { .. } => super::cancelled(cx),
-        ProcessError::Spawn { .. } => Fault::from_error(&error)
-            .at_key(cx.key("run"))
-            .help("check the command, or add its tool to `[toolchain]`"),
-    })?;
-    if finished.status.success() {
-        return Ok(());
+/// Where the project is in its repository: two projects of one repository may have tasks that read the same from elsewhere.
+fn folder(root: &Path) -> String {
+    let repository = git::repository(root);
+    let folder = repository.and_then(|found| Some(root.strip_prefix(found.root).ok()?.to_owned()));
+    folder.unwrap_or_default().display().to_string()
+}
+
+/// What is at its declared outputs now that it has run.
+async fn outputs(cx: &Cx<'_>, task: &Task) -> Result<BTreeMap<String, Tree>, Fault> {
+    let outputs = cx.output_trees(&task.outputs).await?;
+    match task
+        .outputs
+        .iter()
+        .find(|path| !outputs.contains_key(*path))
+    {
+        None => Ok(outputs),
+        Some(path) => Err(Fault::new(format!("`{}` did not write `{path}`", cx.id()))
+            .at_key(cx.key("outputs"))
+            .help("correct the command or its `outputs`")),
     }
-    let mut fault = Fault::new(format!(
-        "`{command}` failed with {}",
-        ending(finished.status)
-    ))
-    .at_key(cx.key("run"));
-    if !finished.tail.is_empty() {
-        fault = fault.note(format!("its last output:\n{}", finished.tail.join("\n")));
+}
+
+/// A command of the file, in the project's root with the project's tools.
+pub(super) struct HostCommand<'a> {
+    pub command: &'a Command,
+    pub env: &'a BTreeMap<String, Template>,
+    pub sees: Sees<'a>,
+}
+
+impl HostCommand<'_> {
+    /// Runs it to its end and gives each line of its output to `line`.
+    pub(super) async fn run<F: Future<Output = ()>>(
+        &self,
+        cx: &Cx<'_>,
+        line: impl FnMut(&str) -> F,
+    ) -> Result<(), Fault> {
+        let spawn = Spawn {
+            argv: self.command.argv(),
+            cwd: Some(cx.steps.root.clone()),
+            env: host_env(cx, self.env).await?,
+            env_remove: self.sees.hidden(),
+        };
+        let finished = spawn.run(&cx.cancel, line).await;
+        let finished = finished.map_err(|error| match error {
+            ProcessError::Cancelled { .. } => super::cancelled(cx),
+            ProcessError::Spawn { .. } => Fault::from_error(&error)
+                .at_key(cx.key("run"))
+                .help("check the command, or add its tool to `[toolchain]`"),
+        })?;
+        match finished.status.success() {
+            true => Ok(()),
+            false => Err(failed(
+                cx,
+                self.command,
+                &ending(finished.status),
+                &finished.tail,
+            )),
+        }
     }
-    Err(fault)
+}
+
+fn failed(cx: &Cx<'_>, command: &Command, how: &str, tail: &[String]) -> Fault {
+    let fault = Fault::new(format!("`{command}` failed with {how}")).at_key(cx.key("run"));
+    match tail {
+        [] => fault,
+        tail => fault.note(format!("its last output:\n{}", tail.join("\n"))),
+    }
 }
 
 async fn host_env(
@@ -128,18 +208,6 @@ async fn host_env(
     let own = address::resolve_table(env, cx.config(), &viewpoint, &secrets)?;
     all.extend(own.into_iter().map(|(name, value)| (name, value.into())));
     Ok(all)
-}
-
-fn cargo_run_variables() -> Vec<String> {
-    std::env::vars_os()
-        .filter_map(|(name, _)| name.into_string().ok())
-        .filter(|name| {
-            name == "CARGO"
-                || CARGO_RUN_VARIABLES
-                    .iter()
-                    .any(|prefix| name.starts_with(prefix))
-        })
-        .collect()
 }
 
 /// True when at least one file matched.

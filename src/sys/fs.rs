@@ -143,6 +143,19 @@ impl Lock {
 
     /// Blocks until the lock is free. For short critical sections on a blocking thread.
     pub fn acquire_blocking(path: &Path) -> io::Result<Lock> {
+        let lock = Self::open(path)?;
+        lock.file.lock()?;
+        Ok(lock)
+    }
+
+    /// As [`Lock::acquire_blocking`], with others who only share it.
+    pub fn share_blocking(path: &Path) -> io::Result<Lock> {
+        let lock = Self::open(path)?;
+        lock.file.lock_shared()?;
+        Ok(lock)
+    }
+
+    fn open(path: &Path) -> io::Result<Lock> {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir)?;
         }
@@ -152,7 +165,6 @@ impl Lock {
             .create(true)
             .truncate(false)
             .open(path)?;
-        file.lock()?;
         Ok(Lock {
             file,
             path: path.to_owned(),

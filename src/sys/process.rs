@@ -39,7 +39,7 @@ pub struct Spawn {
     /// Added to the inherited environment.
     pub env: BTreeMap<String, OsString>,
     /// Variables of the inherited environment that the child must not see.
-    pub env_remove: Vec<String>,
+    pub env_remove: Vec<OsString>,
 }
 
 #[derive(Debug, thiserror::Error)]

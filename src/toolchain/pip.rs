@@ -127,7 +127,7 @@ fn clean(mut spawn: Spawn) -> Spawn {
         "PIP_USER",
         "PIP_REQUIRE_VIRTUALENV",
     ];
-    spawn.env_remove.extend(leaks.map(String::from));
+    spawn.env_remove.extend(leaks.map(Into::into));
     spawn.env.insert("PYTHONNOUSERSITE".into(), "1".into());
     spawn
 }

@@ -126,7 +126,7 @@ fn spawn(
         argv,
         cwd: None,
         env,
-        env_remove,
+        env_remove: env_remove.into_iter().map(Into::into).collect(),
     })
 }
 

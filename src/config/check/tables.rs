@@ -1,6 +1,6 @@
 //! Checks that look at several keys of a table, or at several tables. Also fills the port of an HTTP probe.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Component};
 
 use super::{Report, toolchain};
 use crate::{
@@ -31,6 +31,12 @@ pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
     images(report, config);
     protos(report, config);
     histories(report, config);
+    asked(report, config);
+    outputs(report, config);
+}
+
+/// Who asks or deploys has something to ask or do.
+fn asked(report: &mut Report<'_>, config: &Config) {
     for (name, smoke) in &config.smoke {
         let at = KeyPath::of(["smoke", name]);
         if smoke.requests.is_empty() {
@@ -45,6 +51,29 @@ pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
             report
                 .at_key(&at, format!("`[{at}]` has no `deploy` steps"))
                 .help("name the steps that bring the project there: `deploy = [\"task.deploy\"]`");
+        }
+    }
+}
+
+/// What a task writes is put back exactly, so it is no more than a part of the project, and none of what git and devenv keep there.
+fn outputs(report: &mut Report<'_>, config: &Config) {
+    for (name, task) in &config.task {
+        for (index, output) in task.outputs.iter().enumerate() {
+            let path = plain(output);
+            let mut parts = path.components();
+            let climbs = parts.clone().any(|part| part == Component::ParentDir);
+            let first = parts.next().and_then(|part| part.as_os_str().to_str());
+            let why = match first {
+                _ if climbs => "has a `..` in it",
+                None => "is the whole project",
+                Some(".git" | ".devenv") => "is not the project's own",
+                Some(FILE) => "is what describes the project",
+                Some(_) => continue,
+            };
+            let at = KeyPath::of(["task", name, "outputs"]).join(index.to_string());
+            report
+                .at_value(&at, format!("`{output}` cannot be an output: it {why}"))
+                .label("name the files and folders that the task writes");
         }
     }
 }

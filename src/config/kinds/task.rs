@@ -5,26 +5,48 @@ use serde::Serialize;
 use super::Command;
 use crate::config::{
     StepId, Template,
-    decode::{EnvName, Glob, InsidePath, Keyed, Text, record},
+    decode::{EnvName, Glob, ImageRef, InsidePath, Keyed, Text, record},
     duration,
 };
 
+/// What `in` says of a task that runs on this machine.
+const HOST: &str = "host";
+
 record! {
-    /// `[task.X]`: a command of the project, run on the host.
+    /// `[task.X]`: a command of the project.
     #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
     pub struct Task {
         /// What it runs.
         pub run: Command,
-        /// Globs of the files it reads. With inputs, it is skipped while nothing it reads has changed.
+        /// `host`, or the reference of an image: then it runs in a container of its own, as the caller's user, with the project's files under `/project`.
+        #[serde(rename = "in")]
+        pub place ("in"): String as Text<ImageRef> = "host",
+        /// Globs of the files it reads. With inputs, its result is kept, and it does not run again while nothing that it depends on has changed.
         pub inputs: Vec<String> as Vec<Text<Glob>>,
-        /// Files and folders it writes.
+        /// Files and folders it writes. They are kept with its result, and come back from there.
         pub outputs: Vec<String> as Vec<Text<InsidePath>>,
         /// Environment variables.
         pub env: BTreeMap<String, Template> as Keyed<EnvName, Template>,
+        /// Variables of the caller that it sees, and depends on. With inputs or in an image it sees no others, but for those that tools need to work at all.
+        pub pass: Vec<String> as Vec<Text<EnvName>>,
+        /// Whether its result is kept. `false`: it runs every time.
+        pub cache: bool = true,
         /// Steps that must have finished first.
         pub needs: Vec<StepId>,
         /// How long it may run.
         #[serde(with = "duration::option")]
         pub timeout: Option<Duration>,
+    }
+}
+
+impl Task {
+    /// The reference of the image it runs in; `None` on the host.
+    pub fn image(&self) -> Option<&str> {
+        (self.place != HOST).then_some(&self.place)
+    }
+
+    /// Whether its result is kept by what it depends on. Without inputs nobody knows what that is.
+    pub fn is_cached(&self) -> bool {
+        self.cache && !self.inputs.is_empty()
     }
 }

@@ -185,6 +185,7 @@ pub(super) fn plan(steps: &[(&str, &[&str], Does)]) -> Plan {
             needs,
             definition: Inputs::default(),
             aside: Inputs::default(),
+            writes: BTreeSet::new(),
         };
         (id(name), step)
     };

@@ -1,6 +1,9 @@
 //! [`RunState`] on random graphs and random orders of events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use proptest::prelude::*;
 
@@ -11,15 +14,23 @@ use crate::{config::StepId, engine::*};
 fn graphs() -> impl Strategy<Value = BTreeMap<StepId, Node>> {
     let step = |number: usize| {
         let needs = prop::collection::vec(any::<prop::sample::Index>(), 0..=3.min(number));
-        (needs, any::<bool>())
+        let paths = prop::sample::select(&["out", "out/a", "out/b", "other"][..]);
+        (needs, any::<bool>(), prop::collection::vec(paths, 0..=2))
     };
     (1usize..14)
         .prop_flat_map(move |count| (0..count).map(step).collect::<Vec<_>>())
         .prop_map(|steps| {
-            let node = |(number, (needs, heavy)): (usize, (Vec<prop::sample::Index>, bool))| {
+            type Drawn = (Vec<prop::sample::Index>, bool, Vec<&'static str>);
+            let node = |(number, (needs, heavy, writes)): (usize, Drawn)| {
                 let needs = needs.iter().map(|need| name(need.index(number))).collect();
                 let class = if heavy { Class::Heavy } else { Class::Light };
-                (name(number), Node { needs, class })
+                let writes = writes.into_iter().map(PathBuf::from).collect();
+                let node = Node {
+                    needs,
+                    class,
+                    writes,
+                };
+                (name(number), node)
             };
             steps.into_iter().enumerate().map(node).collect()
         })
@@ -96,6 +107,7 @@ impl Play {
                 }
                 Command::Act(step) => {
                     assert!(!self.cancelled, "{step} acts after the cancel");
+                    self.check_writes(&step);
                     self.acting.insert(step, true);
                 }
                 Command::Drop(step) => self.end(step, End::Cancelled),
@@ -111,6 +123,18 @@ impl Play {
             }
         }
         self.check_limits();
+    }
+
+    fn check_writes(&self, step: &StepId) {
+        for other in self.acting.keys() {
+            for (own, theirs) in self.nodes[step].writes.iter().flat_map(|own| {
+                let theirs = self.nodes[other].writes.iter();
+                theirs.map(move |theirs| (own, theirs))
+            }) {
+                let apart = !own.starts_with(theirs) && !theirs.starts_with(own);
+                assert!(apart, "{step} and {other} both write {}", own.display());
+            }
+        }
     }
 
     fn check_limits(&self) {
@@ -281,6 +305,7 @@ fn the_longest_way_goes_first() {
     let light = |needs: &[&str]| Node {
         needs: needs.iter().map(|need| id(need)).collect(),
         class: Class::Light,
+        writes: BTreeSet::new(),
     };
     let nodes = BTreeMap::from([
         (id("a"), light(&[])),
@@ -297,6 +322,7 @@ fn steps_that_need_each_other_end_the_run_instead_of_blocking_it() {
     let needs = |need: &str| Node {
         needs: [id(need)].into(),
         class: Class::Light,
+        writes: BTreeSet::new(),
     };
     let nodes = BTreeMap::from([(id("a"), needs("b")), (id("b"), needs("a"))]);
     let mut state = RunState::new(nodes, Policy::FailFast, Limits::default());
@@ -307,5 +333,38 @@ fn steps_that_need_each_other_end_the_run_instead_of_blocking_it() {
             Command::Drop(id("b")),
             Command::Finish
         ]
+    );
+}
+
+#[test]
+fn those_that_write_the_same_act_one_after_the_other_by_id() {
+    let writes = |path: &str| Node {
+        needs: BTreeSet::new(),
+        class: Class::Light,
+        writes: [PathBuf::from(path)].into(),
+    };
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(id);
+    let nodes = BTreeMap::from([
+        (b.clone(), writes("out")),
+        (a.clone(), writes("out/sub")),
+        (c.clone(), writes("outer")),
+        (d.clone(), writes("out/sub/file")),
+    ]);
+    let mut state = RunState::new(nodes, Policy::FailFast, Limits { light: 9, heavy: 9 });
+    state.apply(Input::Begin);
+    let mut decided = Vec::new();
+    for step in [&a, &b, &c, &d] {
+        decided.extend(state.apply(Input::Decided(step.clone())));
+    }
+    assert_eq!(decided, [Command::Act(a.clone()), Command::Act(c)]);
+    // Who only waits for readiness may write all the same.
+    assert_eq!(state.apply(Input::SlotFreed(a.clone())), []);
+    assert_eq!(
+        state.apply(Input::Ended(a, End::Done)),
+        [Command::Act(b.clone())]
+    );
+    assert_eq!(
+        state.apply(Input::Ended(b, End::Failed)),
+        [Command::CancelAll, Command::Drop(d)]
     );
 }

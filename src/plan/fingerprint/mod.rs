@@ -5,6 +5,7 @@
 
 mod cache;
 mod select;
+mod tree;
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +22,7 @@ use super::{Digest, Input};
 
 pub use cache::FileCache;
 pub use select::{Found, Selection, select};
+pub use tree::{Node, Tree, joined, link_on_the_way};
 
 #[derive(Debug, thiserror::Error)]
 pub enum FingerprintError {
@@ -121,25 +123,32 @@ fn digest_all(
     cache: &FileCache,
     started: SystemTime,
 ) -> Result<BTreeMap<String, Input>, FingerprintError> {
-    let mut inputs: BTreeMap<_, _> = selection
-        .absent
-        .into_iter()
-        .map(|path| (field(&path), Input::Absent))
-        .collect();
-    let mut unknown = Vec::new();
-    for (name, found) in selection.files {
+    let absent = selection.absent.into_iter();
+    let mut inputs: BTreeMap<_, _> = absent.map(|path| (field(&path), Input::Absent)).collect();
+    let files = selection.files.into_iter().collect();
+    let digested = digest_each(files, cache, started)?.into_iter();
+    inputs.extend(digested.map(|(name, _, digest)| (field(&name), Input::Content(digest))));
+    Ok(inputs)
+}
+
+/// The digest of each file, from the cache where it is known. Remembers what it read.
+fn digest_each(
+    files: Vec<(String, Found)>,
+    cache: &FileCache,
+    started: SystemTime,
+) -> Result<Vec<Digested>, FingerprintError> {
+    let (mut all, mut unknown) = (Vec::with_capacity(files.len()), Vec::new());
+    for (name, found) in files {
         match cache.get(&name, &found.metadata) {
-            Some(digest) => {
-                inputs.insert(field(&name), Input::Content(digest));
-            }
+            Some(digest) => all.push((name, found, digest)),
             None => unknown.push((name, found)),
         }
     }
     for (name, found, digest) in digests(unknown)? {
         cache.insert(&name, &found.metadata, &digest, started);
-        inputs.insert(field(&name), Input::Content(digest));
+        all.push((name, found, digest));
     }
-    Ok(inputs)
+    Ok(all)
 }
 
 fn field(path: &str) -> String {
@@ -194,11 +203,18 @@ fn digest(path: &Path, metadata: &Metadata) -> io::Result<Digest> {
         hasher.update(b"link\0");
         hasher.update(fs::read_link(path)?.as_os_str().as_bytes());
     } else {
-        let executable = metadata.permissions().mode() & 0o100 != 0;
-        hasher.update(if executable { b"exec\0" } else { b"file\0" });
+        hasher = content_hasher(metadata.permissions().mode());
         hasher.update_reader(fs::File::open(path)?)?;
     }
     Ok(Digest(hasher.finalize().to_hex().to_string()))
+}
+
+/// What a file's content is added to, to get its digest.
+pub fn content_hasher(mode: u32) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    let executable = mode & 0o100 != 0;
+    hasher.update(if executable { b"exec\0" } else { b"file\0" });
+    hasher
 }
 
 fn is_gone(error: &io::Error) -> bool {

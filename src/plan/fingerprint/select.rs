@@ -235,7 +235,7 @@ fn file(
 }
 
 /// The path as text; bytes that are no UTF-8 are escaped, so that two names never become one.
-fn name(path: &Path) -> String {
+pub(super) fn name(path: &Path) -> String {
     match path.to_str() {
         Some(text) => text.to_owned(),
         None => path.as_os_str().as_bytes().escape_ascii().to_string(),
