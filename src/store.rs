@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-pub use commands::{Begun, Inside, Killed};
+pub use commands::{Begun, BegunContainer, Inside, Killed};
 pub use ready::Readiness;
 pub use results::{Results, ResultsError, TaskResult};
 pub use run_log::RunLog;

@@ -38,6 +38,7 @@ pub async fn begin(cx: &Context, command: &str, events: Option<&Events>) -> Resu
         }
         killed.forget().map_err(|error| error.explain())?;
     }
+    remove_containers(cx, events).await?;
     store
         .begin_command(command)
         .map_err(|error| error.explain())
@@ -57,6 +58,32 @@ async fn end_inside(cx: &Context, inside: &Inside) -> Result<BTreeSet<String>, F
     let runtime = runtime::of_kind(kind, cx.identity()?)?.runtime;
     let ended = runtime.end_exec(&inside.step, &exec, Signal::TERM, GRACE);
     ended.await.map_err(|error| error.explain())
+}
+
+/// Of tasks in images, whose run was killed.
+async fn remove_containers(cx: &Context, events: Option<&Events>) -> Result<(), Fault> {
+    let store = cx.store()?;
+    if !store.may_have_left_containers() {
+        return Ok(());
+    }
+    let removed = async {
+        let runtime = runtime::of_kind(RuntimeKind::Docker, cx.identity()?)?.runtime;
+        let removed = runtime.remove_left_over().await;
+        removed.map_err(|error| error.explain())
+    };
+    match removed.await {
+        Ok(()) => store.forget_containers().map_err(|error| error.explain()),
+        Err(fault) => {
+            // Nothing that is to come needs them gone: the next command tries again.
+            let notes = fault.notes.join("; ");
+            let message = format!(
+                "the container of a killed task may still run: {}; {notes}",
+                fault.message
+            );
+            tell(message, events);
+            Ok(())
+        }
+    }
 }
 
 fn unended(killed: &Killed, inside: &Inside, fault: &Fault) -> String {

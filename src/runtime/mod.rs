@@ -17,7 +17,9 @@ use std::{
 
 use futures_util::stream::BoxStream;
 use rustix::process::Signal;
+use tokio_util::sync::CancellationToken;
 
+pub use docker::Line;
 pub use error::RuntimeError;
 pub use probe::{LOOK, ProbeError, help_for_exit, look, probe};
 pub use spec::*;
@@ -110,6 +112,18 @@ pub trait Runtime {
 
     /// Runs a command once in a container that is removed again, also when this future is dropped.
     async fn one_shot(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError>;
+
+    /// As [`Runtime::one_shot`], giving each line to `line` as it comes, and ended within five seconds on cancel. Its exit code; `None`
+    /// when it was cancelled.
+    async fn one_shot_shown(
+        &self,
+        one_shot: OneShot,
+        cancel: &CancellationToken,
+        line: &mut Line<'_>,
+    ) -> Result<Option<i64>, RuntimeError>;
+
+    /// Removes the one-shots of runs that were killed.
+    async fn remove_left_over(&self) -> Result<(), RuntimeError>;
 }
 
 /// The runtimes there are.
@@ -273,5 +287,18 @@ impl Runtime for AnyRuntime {
 
     async fn one_shot(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError> {
         pass!(self, runtime => runtime.one_shot(one_shot).await)
+    }
+
+    async fn one_shot_shown(
+        &self,
+        one_shot: OneShot,
+        cancel: &CancellationToken,
+        line: &mut Line<'_>,
+    ) -> Result<Option<i64>, RuntimeError> {
+        pass!(self, runtime => runtime.one_shot_shown(one_shot, cancel, line).await)
+    }
+
+    async fn remove_left_over(&self) -> Result<(), RuntimeError> {
+        pass!(self, runtime => runtime.remove_left_over().await)
     }
 }

@@ -331,8 +331,32 @@ pub struct OneShot {
     pub argv: Vec<String>,
     pub env: BTreeMap<String, String>,
     pub user: Option<String>,
+    pub workdir: Option<String>,
+    pub mounts: Vec<SpecMount>,
+    pub network: OneShotNetwork,
     /// Folder whose content is wanted afterwards, as a tar stream.
     pub fetch: Option<String>,
+}
+
+/// Whom a one-shot can reach. None reaches it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OneShotNetwork {
+    #[default]
+    None,
+    /// The world, as any container of the engine.
+    Engine,
+    /// What the project runs as well.
+    Project,
+}
+
+impl OneShot {
+    /// What running it is called in errors.
+    pub(super) fn action(&self) -> String {
+        match self.argv.first() {
+            Some(program) => format!("run `{program}` in image `{}`", self.image),
+            None => format!("run image `{}`", self.image),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

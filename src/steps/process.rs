@@ -51,8 +51,21 @@ impl Steps {
         }
     }
 
-    /// The failure of a service or app that cannot run here, as the file has nothing for this runtime.
+    fn task_image(&self, id: &StepId) -> Option<&str> {
+        let task = Some(id).filter(|id| id.kind == StepKind::Task);
+        self.config.task.get(&task?.name)?.image()
+    }
+
+    /// The failure of a service, app or task that cannot run here, as the file has nothing for this runtime.
     pub(super) fn cannot_run(&self, id: &StepId) -> Option<Fault> {
+        if self.kind() == RuntimeKind::Process && self.task_image(id).is_some() {
+            let fault = Fault::new(format!(
+                "`{id}` runs in an image, and there are no containers here"
+            ));
+            let help = "remove `in` to run it on this machine, or start a container engine and use `--runtime docker`";
+            let place = id.key_path().join("in");
+            return Some(fault.class(FaultClass::Usage).at_key(place).help(help));
+        }
         let service = self.service(id)?;
         let (what, key, help) = match (self.kind(), id.kind) {
             (RuntimeKind::Docker, StepKind::Service) if service.image.is_none() => (

@@ -1,5 +1,6 @@
 //! `task.*`: a command of the project. Its result is kept by what it depended on, and taken from there when all of that is as it was.
 
+mod container;
 mod environment;
 mod result;
 mod shared;
@@ -29,6 +30,9 @@ use transcript::Transcript;
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
     let task = task(cx);
+    if let Some(fault) = cx.steps.cannot_run(cx.id()) {
+        return Err(fault);
+    }
     if !task.is_cached() {
         let what = match task.cache {
             true => "it declares no inputs, so it runs every time",
@@ -93,6 +97,9 @@ pub(super) async fn replay(cx: &Cx<'_>) -> Result<(), Fault> {
 }
 
 async fn run(cx: &Cx<'_>, task: &Task, transcript: &Transcript<'_>) -> Result<(), Fault> {
+    if let Some(image) = task.image() {
+        return container::run(cx, task, image, transcript).await;
+    }
     let command = HostCommand {
         command: &task.run,
         env: &task.env,

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{Store, StoreError, remove_file};
 use crate::{
     config::StepId,
-    sys::{fs::Lock, left_over::Starter},
+    sys::{
+        fs::{Lock, absent_is_fine},
+        left_over::Starter,
+    },
 };
 
 /// A command that runs, until this is dropped.
@@ -16,6 +19,12 @@ use crate::{
 pub struct Begun {
     /// None where nothing would be found by it.
     lock: Option<Lock>,
+}
+
+/// A run that has a container, until this is dropped.
+#[derive(Debug)]
+pub struct BegunContainer {
+    path: PathBuf,
 }
 
 /// A command that was killed.
@@ -97,6 +106,30 @@ impl Store {
         paths.into_iter().filter_map(killed).collect()
     }
 
+    /// While a container of the step may be there that only this run removes.
+    pub fn begin_container(&self, step: &StepId) -> Result<BegunContainer, StoreError> {
+        let path = self.containers().join(step.to_string());
+        self.write_bytes(&path, b"")?;
+        Ok(BegunContainer { path })
+    }
+
+    /// Whether a killed run may have left containers, asked while no run goes on.
+    pub fn may_have_left_containers(&self) -> bool {
+        let mut entries = fs::read_dir(self.containers()).into_iter().flatten();
+        entries.next().is_some()
+    }
+
+    /// When none of them is left.
+    pub fn forget_containers(&self) -> Result<(), StoreError> {
+        let path = self.containers();
+        absent_is_fine(fs::remove_dir_all(&path))
+            .map_err(|source| StoreError::Write { path, source })
+    }
+
+    fn containers(&self) -> PathBuf {
+        self.dir.join("one-shots")
+    }
+
     fn commands(&self) -> PathBuf {
         self.dir.join("commands")
     }
@@ -106,6 +139,13 @@ impl Killed {
     /// When nothing of it is left.
     pub fn forget(self) -> Result<(), StoreError> {
         remove_file(self.path)
+    }
+}
+
+impl Drop for BegunContainer {
+    fn drop(&mut self) {
+        // The next command looks in vain, no more.
+        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -6,6 +6,7 @@ pub mod docker_host;
 pub mod fs;
 pub mod git;
 pub mod left_over;
+pub mod lines;
 pub mod mark;
 pub mod marked;
 pub mod memory;

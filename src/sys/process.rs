@@ -1,7 +1,6 @@
 //! Child processes: output line by line, the whole process group ended on cancel.
 
 mod beside;
-mod lines;
 
 use std::{
     collections::BTreeMap,
@@ -20,9 +19,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::left_over::{MARK, Starter};
+use super::{
+    left_over::{MARK, Starter},
+    lines::Streams,
+};
 pub use beside::{Beside, end_with_input};
-use lines::Streams;
 
 /// How long a child may take to obey SIGTERM before its group is killed.
 pub const GRACE: Duration = Duration::from_secs(5);

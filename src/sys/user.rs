@@ -68,6 +68,12 @@ pub fn other_owner(path: &Path) -> Option<String> {
     (uid != rustix::process::geteuid().as_raw()).then(|| User::name_of(uid))
 }
 
+/// User and group of what this process makes.
+pub fn own_ids() -> (u32, u32) {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    (uid.as_raw(), gid.as_raw())
+}
+
 /// Whether this process is root's.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -35,6 +35,7 @@ mod services;
 mod shared_images;
 mod side_by_side;
 mod smoke;
+mod task_images;
 mod task_results;
 mod tasks;
 

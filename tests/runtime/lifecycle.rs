@@ -362,6 +362,7 @@ async fn one_shots_give_output_code_and_files(world: World) {
         env: [("GREETING".to_owned(), "hi".to_owned())].into(),
         user: Some("1000".into()),
         fetch: Some("/tmp/out".into()),
+        ..OneShot::default()
     };
     let script =
         "mkdir -p /tmp/out/sub; echo $GREETING > /tmp/out/sub/file; echo made; ls /sys/class/net";

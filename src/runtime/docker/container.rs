@@ -63,7 +63,7 @@ fn host_config(spec: &Spec, placement: &Placement<'_>) -> HostConfig {
     HostConfig {
         network_mode: Some(placement.network.to_owned()),
         port_bindings: Some(port_bindings(spec, placement)),
-        mounts: Some(spec.mounts.iter().map(|m| mount(m, placement)).collect()),
+        mounts: Some(mounts(&spec.mounts, placement.identity)),
         tmpfs: Some(spec.tmpfs.clone().into_iter().collect()),
         restart_policy: Some(restart_policy(spec.restart)),
         // Reaps what the program leaves behind and passes signals on.
@@ -91,11 +91,15 @@ fn port_bindings(spec: &Spec, placement: &Placement<'_>) -> PortMap {
     bindings
 }
 
-fn mount(mount: &SpecMount, placement: &Placement<'_>) -> Mount {
+pub fn mounts(mounts: &[SpecMount], identity: &str) -> Vec<Mount> {
+    mounts.iter().map(|one| mount(one, identity)).collect()
+}
+
+fn mount(mount: &SpecMount, identity: &str) -> Mount {
     match mount {
         SpecMount::Volume { name, target } => Mount {
             typ: Some(MountType::VOLUME),
-            source: Some(label::volume_name(placement.identity, name)),
+            source: Some(label::volume_name(identity, name)),
             target: Some(target.clone()),
             ..Mount::default()
         },

@@ -4,6 +4,7 @@
 //! next one does not find.
 
 mod archive;
+mod attached;
 mod container;
 mod ending;
 mod engine;
@@ -31,6 +32,7 @@ use bollard::models::ContainerSummary;
 use futures_util::stream::BoxStream;
 use rustix::process::Signal;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use self::{engine::Engine, label::Labels};
 use super::{
@@ -43,6 +45,7 @@ use crate::{
 };
 
 pub use self::{
+    attached::Line,
     engine::EngineInfo,
     found::{Holding, holdings, identity_at},
     publish::Publisher,
@@ -227,5 +230,18 @@ impl Runtime for Docker {
 
     async fn one_shot(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError> {
         self.run_once(one_shot).await
+    }
+
+    async fn one_shot_shown(
+        &self,
+        one_shot: OneShot,
+        cancel: &CancellationToken,
+        line: &mut Line<'_>,
+    ) -> Result<Option<i64>, RuntimeError> {
+        self.run_shown(one_shot, cancel, line).await
+    }
+
+    async fn remove_left_over(&self) -> Result<(), RuntimeError> {
+        self.sweep_one_shots().await
     }
 }

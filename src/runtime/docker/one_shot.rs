@@ -18,17 +18,20 @@ use futures_util::{StreamExt, pin_mut};
 
 use super::{
     Docker, archive,
-    container::environment,
+    container::{environment, mounts},
     engine::Force,
     label::{self, ONE_SHOT},
 };
 use crate::{
-    runtime::{OneShot, OneShotResult, RuntimeError},
+    runtime::{OneShot, OneShotNetwork, OneShotResult, RuntimeError},
     sys::process::is_alive,
 };
 
 /// Output that is kept; a command that writes more has said enough.
 const OUTPUT_LIMIT: usize = 1 << 20;
+
+/// Seconds that a cancelled one may take to obey SIGTERM: as long as a command on this machine.
+const STOP_GRACE: i64 = 5;
 
 /// How long the removal may take when the wait was given up.
 const REMOVAL: Duration = Duration::from_secs(10);
@@ -39,6 +42,15 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 impl Docker {
     pub(super) async fn run_once(&self, one_shot: OneShot) -> Result<OneShotResult, RuntimeError> {
         self.sweep_one_shots().await?;
+        let (name, guard) = self.new_one_shot();
+        let result = self.run_named(&name, one_shot).await;
+        let removed = guard.remove().await;
+        let result = result?;
+        removed.map(|()| result)
+    }
+
+    /// A name that no other has, and what removes the container of that name.
+    pub(super) fn new_one_shot(&self) -> (String, RemoveOnDrop<'_>) {
         let name = format!(
             "{}-once-{}-{}",
             self.identity().id,
@@ -49,10 +61,7 @@ impl Docker {
             docker: self,
             name: Some(name.clone()),
         };
-        let result = self.run_named(&name, one_shot).await;
-        let removed = guard.remove().await;
-        let result = result?;
-        removed.map(|()| result)
+        (name, guard)
     }
 
     async fn run_named(
@@ -60,35 +69,19 @@ impl Docker {
         name: &str,
         one_shot: OneShot,
     ) -> Result<OneShotResult, RuntimeError> {
-        let action = || match one_shot.argv.first() {
-            Some(program) => format!("run `{program}` in image `{}`", one_shot.image),
-            None => format!("run image `{}`", one_shot.image),
-        };
-        let fail = |error| self.engine().fail(action(), error);
+        let fail = |error| self.engine().fail(one_shot.action(), error);
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         let client = self.engine().client();
+        let body = self.one_shot_body(&one_shot).await?;
         client
-            .create_container(Some(options), self.one_shot_body(&one_shot))
+            .create_container(Some(options), body)
             .await
             .map_err(fail)?;
         client
             .start_container(name, None::<StartContainerOptions>)
             .await
             .map_err(fail)?;
-        let code = {
-            let patient = self.engine().patient();
-            let wait = patient.wait_container(name, None::<WaitContainerOptions>);
-            pin_mut!(wait);
-            match wait.next().await {
-                Some(Ok(response)) => response.status_code,
-                Some(Err(Error::DockerContainerWaitError { code, .. })) => code,
-                Some(Err(error)) => return Err(fail(error)),
-                None => {
-                    let cause = "the connection ended before the container did";
-                    return Err(self.engine().gone(action(), cause));
-                }
-            }
-        };
+        let code = self.one_shot_code(name, &one_shot).await?;
         let output = self.one_shot_output(name).await.map_err(fail)?;
         let archive = match &one_shot.fetch {
             Some(folder) if code == 0 => Some(self.fetch(name, folder).await?),
@@ -101,27 +94,58 @@ impl Docker {
         })
     }
 
-    fn one_shot_body(&self, one_shot: &OneShot) -> ContainerCreateBody {
+    /// How it ended, once it has.
+    pub(super) async fn one_shot_code(
+        &self,
+        name: &str,
+        one_shot: &OneShot,
+    ) -> Result<i64, RuntimeError> {
+        let patient = self.engine().patient();
+        let wait = patient.wait_container(name, None::<WaitContainerOptions>);
+        pin_mut!(wait);
+        match wait.next().await {
+            Some(Ok(response)) => Ok(response.status_code),
+            Some(Err(Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(error)) => Err(self.engine().fail(one_shot.action(), error)),
+            None => {
+                let cause = "the connection ended before the container did";
+                Err(self.engine().gone(one_shot.action(), cause))
+            }
+        }
+    }
+
+    pub(super) async fn one_shot_body(
+        &self,
+        one_shot: &OneShot,
+    ) -> Result<ContainerCreateBody, RuntimeError> {
         let owner = (ONE_SHOT, std::process::id().to_string());
         let (program, arguments) = match one_shot.argv.split_first() {
             Some((program, arguments)) => (Some(vec![program.clone()]), Some(arguments.to_vec())),
             None => (None, None),
         };
-        ContainerCreateBody {
+        let network = match one_shot.network {
+            OneShotNetwork::None => Some("none".to_owned()),
+            OneShotNetwork::Engine => None,
+            OneShotNetwork::Project => Some(self.network().await?),
+        };
+        Ok(ContainerCreateBody {
             image: Some(one_shot.image.clone()),
             // The command itself, not what the image would make of it.
             entrypoint: program,
             cmd: arguments,
             env: Some(environment(&one_shot.env)),
             user: one_shot.user.clone(),
+            working_dir: one_shot.workdir.clone(),
             labels: Some(self.labels().with([owner])),
+            stop_timeout: Some(STOP_GRACE),
             host_config: Some(HostConfig {
-                network_mode: Some("none".to_owned()),
+                network_mode: network,
+                mounts: Some(mounts(&one_shot.mounts, &self.identity().id)),
                 init: Some(true),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
-        }
+        })
     }
 
     async fn one_shot_output(&self, name: &str) -> Result<String, Error> {
@@ -180,13 +204,13 @@ impl Docker {
 }
 
 /// Removes the container when the future that runs it is dropped before its end.
-struct RemoveOnDrop<'a> {
+pub(super) struct RemoveOnDrop<'a> {
     docker: &'a Docker,
     name: Option<String>,
 }
 
 impl RemoveOnDrop<'_> {
-    async fn remove(mut self) -> Result<(), RuntimeError> {
+    pub(super) async fn remove(mut self) -> Result<(), RuntimeError> {
         let name = self.name.clone().expect("taken only here and on drop");
         let removed = self.docker.engine().remove(&name, Force::Yes).await;
         self.name = None;

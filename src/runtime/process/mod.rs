@@ -31,6 +31,7 @@ use futures_util::{
 };
 
 use rustix::process::Signal;
+use tokio_util::sync::CancellationToken;
 
 use self::{
     client::{Client, OtherUser, Watched},
@@ -40,8 +41,8 @@ use self::{
     reserve::Chosen,
 };
 use super::{
-    Exec, Followed, Identity, Instance, Link, Listing, LogLine, LogOptions, MadeWith, OneShot,
-    OneShotResult, Runtime, RuntimeError, Spec, SpecMount, SpecPort, Started,
+    Exec, Followed, Identity, Instance, Line, Link, Listing, LogLine, LogOptions, MadeWith,
+    OneShot, OneShotResult, Runtime, RuntimeError, Spec, SpecMount, SpecPort, Started,
 };
 use crate::{
     config::StepId,
@@ -392,10 +393,27 @@ impl Runtime for Process {
     }
 
     async fn one_shot(&self, _: OneShot) -> Result<OneShotResult, RuntimeError> {
-        Err(RuntimeError::Supervisor {
-            action: "run a container".into(),
-            cause: "this runtime has processes only".into(),
-        })
+        Err(no_containers())
+    }
+
+    async fn one_shot_shown(
+        &self,
+        _: OneShot,
+        _: &CancellationToken,
+        _: &mut Line<'_>,
+    ) -> Result<Option<i64>, RuntimeError> {
+        Err(no_containers())
+    }
+
+    async fn remove_left_over(&self) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+}
+
+fn no_containers() -> RuntimeError {
+    RuntimeError::Supervisor {
+        action: "run a container".into(),
+        cause: "this runtime has processes only".into(),
     }
 }
 

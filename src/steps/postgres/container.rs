@@ -73,6 +73,7 @@ async fn prepare(cx: &Cx<'_>, postgres: &Postgres, image: &str) -> Result<Prepar
         env: BTreeMap::from([(pgdata::BOOTSTRAP_ENV.to_owned(), bootstrap.clone())]),
         user: Some("root".into()),
         fetch: Some(pgdata::MOUNT.to_owned()),
+        ..OneShot::default()
     };
     let result = tokio::select! {
         result = cx.steps.runtime()?.one_shot(one_shot) => result.map_err(|error| error.explain())?,

@@ -1,4 +1,4 @@
-//! What a child prints, line by line, whatever its encoding.
+//! What a program prints, line by line, whatever its encoding.
 
 use std::mem::take;
 
@@ -7,8 +7,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 /// Nobody reads a longer line; what prints megabytes without a line end must not fill the memory.
 const LONGEST: usize = 256 * 1024;
 
-/// Both streams of a child.
-pub(super) struct Streams<O, E> {
+/// Both streams of a program.
+pub struct Streams<O, E> {
     out: Lines<O>,
     err: Lines<E>,
 }
