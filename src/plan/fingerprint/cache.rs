@@ -1,19 +1,20 @@
 //! Digests of files as they were last seen, so that an unchanged file is not read again.
 
+mod format;
+
 use std::{
     collections::HashMap,
     fs::{self, Metadata},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::RwLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::FingerprintError;
 use crate::{plan::Digest, sys::fs::write_atomic};
+use format::Known;
 
-/// First bytes of the file; the number is the format's version.
-const MAGIC: &[u8] = b"devenv-files-1\n";
 /// Longest tick of a kernel clock that stamps files.
 const TICK: Duration = Duration::from_millis(20);
 /// Longest tick of a file system that stores whole seconds.
@@ -27,13 +28,10 @@ const WHOLE_SECONDS: Duration = Duration::from_secs(2);
 pub struct FileCache {
     root: PathBuf,
     path: PathBuf,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    entries: HashMap<String, Entry>,
-    changed: bool,
+    /// As it was when this was loaded.
+    known: Known,
+    /// What has become of files since; `None` is forgotten.
+    learned: RwLock<HashMap<String, Option<Entry>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +44,9 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     size: u64,
-    modified: i128,
-    changed: i128,
+    /// Nanoseconds since 1970.
+    modified: i64,
+    changed: i64,
     inode: u64,
     mode: u32,
 }
@@ -71,124 +70,73 @@ impl Stamp {
         let now = now
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos() as i128);
-        self.modified.max(self.changed) + (tick.as_nanos() as i128) < now
+        i128::from(self.modified.max(self.changed)) + (tick.as_nanos() as i128) < now
     }
 }
 
-fn nanoseconds(seconds: i64, rest: i64) -> i128 {
-    i128::from(seconds) * 1_000_000_000 + i128::from(rest)
+/// Of the years 1678 to 2262; the same for all times outside of them, which the change time is not.
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
 impl FileCache {
     /// The cache at `path` for the project at `root`; empty when there is none or it is damaged.
     pub fn load(root: &Path, path: &Path) -> Self {
-        let entries = fs::read(path)
-            .ok()
-            .and_then(|bytes| decode(&bytes))
-            .unwrap_or_default();
+        let known = fs::read(path).ok().and_then(Known::decode);
         Self {
             root: root.to_owned(),
             path: path.to_owned(),
-            state: Mutex::new(State {
-                entries,
-                changed: false,
-            }),
+            known: known.unwrap_or_default(),
+            learned: RwLock::default(),
         }
     }
 
     /// Writes it, when it has learned something. Files that are gone are forgotten.
     pub fn save(&self) -> Result<(), FingerprintError> {
-        let mut state = self.lock();
-        if !state.changed {
+        let learned = self.learned.read().expect(NO_PANIC);
+        if learned.is_empty() {
             return Ok(());
         }
-        state
-            .entries
-            .retain(|name, _| self.root.join(name).symlink_metadata().is_ok());
-        write_atomic(&self.path, &encode(&state.entries)).map_err(|source| {
-            FingerprintError::SaveCache {
-                path: self.path.clone(),
-                source,
-            }
+        let known = self.known.iter();
+        let known = known.filter(|(name, _)| {
+            !learned.contains_key(*name) && self.root.join(name).symlink_metadata().is_ok()
+        });
+        let learned_now = learned.iter();
+        let learned_now = learned_now.filter_map(|(name, entry)| Some((name.as_str(), (*entry)?)));
+        let bytes = format::encode(known.chain(learned_now).collect());
+        write_atomic(&self.path, &bytes).map_err(|source| FingerprintError::SaveCache {
+            path: self.path.clone(),
+            source,
         })?;
-        state.changed = false;
         Ok(())
     }
 
     pub(super) fn get(&self, name: &str, metadata: &Metadata) -> Option<Digest> {
-        let state = self.lock();
-        let entry = state.entries.get(name)?;
+        let learned = self.learned.read().expect(NO_PANIC);
+        let entry = match learned.get(name) {
+            Some(learned) => (*learned)?,
+            None => self.known.get(name)?,
+        };
         (entry.stamp == Stamp::of(metadata))
             .then(|| Digest(blake3::Hash::from_bytes(entry.digest).to_hex().to_string()))
     }
 
-    /// Remembers a digest taken of a file whose metadata were read after `now`.
-    pub(super) fn insert(&self, name: &str, metadata: &Metadata, digest: &Digest, now: SystemTime) {
-        let stamp = Stamp::of(metadata);
-        let Ok(hash) = blake3::Hash::from_hex(&digest.0) else {
-            return;
-        };
-        let mut state = self.lock();
-        if stamp.is_settled(now) {
-            let digest = *hash.as_bytes();
-            state
-                .entries
-                .insert(name.to_owned(), Entry { stamp, digest });
-            state.changed = true;
-        } else if state.entries.remove(name).is_some() {
-            state.changed = true;
+    /// Remembers digests taken of files whose metadata were read after `now`.
+    pub(super) fn insert_all<'f>(
+        &self,
+        files: impl Iterator<Item = (&'f str, &'f Metadata, [u8; 32])>,
+        now: SystemTime,
+    ) {
+        let mut learned = self.learned.write().expect(NO_PANIC);
+        for (name, metadata, digest) in files {
+            let stamp = Stamp::of(metadata);
+            if stamp.is_settled(now) {
+                learned.insert(name.to_owned(), Some(Entry { stamp, digest }));
+            } else if self.known.get(name).is_some() || learned.contains_key(name) {
+                learned.insert(name.to_owned(), None);
+            }
         }
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().expect("no panic while the lock is held")
-    }
 }
 
-/// Magic, digest of the rest, then per file: length of the name (u32), name, size, modified, changed, inode, mode, digest; little-endian.
-fn encode(entries: &HashMap<String, Entry>) -> Vec<u8> {
-    let mut body = Vec::with_capacity(entries.len() * 160);
-    for (name, Entry { stamp, digest }) in entries {
-        body.extend((name.len() as u32).to_le_bytes());
-        body.extend(name.as_bytes());
-        body.extend(stamp.size.to_le_bytes());
-        body.extend(stamp.modified.to_le_bytes());
-        body.extend(stamp.changed.to_le_bytes());
-        body.extend(stamp.inode.to_le_bytes());
-        body.extend(stamp.mode.to_le_bytes());
-        body.extend(digest);
-    }
-    [MAGIC, blake3::hash(&body).as_bytes(), &body].concat()
-}
-
-/// `None` when it is not exactly what [`encode`] writes.
-fn decode(bytes: &[u8]) -> Option<HashMap<String, Entry>> {
-    let rest = bytes.strip_prefix(MAGIC)?;
-    let (sum, mut body) = rest.split_first_chunk::<32>()?;
-    if blake3::hash(body).as_bytes() != sum {
-        return None;
-    }
-    let mut entries = HashMap::new();
-    while !body.is_empty() {
-        let length = u32::from_le_bytes(take(&mut body)?) as usize;
-        let (name, rest) = body.split_at_checked(length)?;
-        body = rest;
-        let stamp = Stamp {
-            size: u64::from_le_bytes(take(&mut body)?),
-            modified: i128::from_le_bytes(take(&mut body)?),
-            changed: i128::from_le_bytes(take(&mut body)?),
-            inode: u64::from_le_bytes(take(&mut body)?),
-            mode: u32::from_le_bytes(take(&mut body)?),
-        };
-        let digest = take(&mut body)?;
-        let name = std::str::from_utf8(name).ok()?.to_owned();
-        entries.insert(name, Entry { stamp, digest });
-    }
-    Some(entries)
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, rest) = bytes.split_first_chunk::<N>()?;
-    *bytes = rest;
-    Some(*head)
-}
+const NO_PANIC: &str = "no panic while the lock is held";

@@ -4,23 +4,22 @@
 //! reads tens of thousands of files should name fewer of them.
 
 mod cache;
+mod digest;
 mod select;
 mod tree;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, Metadata},
-    io,
-    num::NonZero,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    fs, io,
     path::{Path, PathBuf},
-    sync::Mutex,
     time::SystemTime,
 };
 
 use super::{Digest, Input};
 
 pub use cache::FileCache;
+pub use digest::content_hasher;
+use digest::{Seen, digest_each};
 pub use select::{Found, Selection, select};
 pub use tree::{Node, Tree, joined, link_on_the_way};
 
@@ -54,9 +53,6 @@ pub enum FingerprintError {
     },
 }
 
-/// Below this many files to read, threads cost more than they save.
-const FILES_PER_THREAD: usize = 32;
-
 /// `file.<path>` → digest of each file that [`select`] finds; a file named without wildcards that does not exist is [`Input::Absent`].
 ///
 /// Files whose size, times and inode are those of the last time are not read again; see [`FileCache`].
@@ -66,7 +62,19 @@ pub fn fingerprint(
     cache: &FileCache,
 ) -> Result<BTreeMap<String, Input>, FingerprintError> {
     let started = SystemTime::now();
-    digest_all(select(root, globs)?, cache, started)
+    let visited = select::visit(root, globs, |name, path, metadata| {
+        Seen::of(name, Found { path, metadata }, cache)
+    })?;
+    let absent = visited.absent.into_iter();
+    let absent = absent.map(|name| (field(&name), Input::Absent));
+    let mut fields: Vec<_> = digest_each(visited.each, cache, started)?
+        .into_iter()
+        .map(|file| (file.field(), Input::Content(file.digest)))
+        .chain(absent)
+        .collect();
+    // A map is made from a sorted list at once.
+    fields.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    Ok(fields.into_iter().collect())
 }
 
 /// As [`fingerprint`], of these very files: a name is no glob, and no names are no files.
@@ -76,7 +84,14 @@ pub fn fingerprint_files(
     cache: &FileCache,
 ) -> Result<BTreeMap<String, Input>, FingerprintError> {
     let started = SystemTime::now();
-    digest_all(select::exact(root, names)?, cache, started)
+    let selection = select::exact(root, names)?;
+    let files = selection.files.into_iter();
+    let files = files.map(|(name, found)| Seen::of(name, found, cache));
+    let digested = digest_each(files.collect(), cache, started)?.into_iter();
+    let digested = digested.map(|file| (file.field(), Input::Content(file.digest)));
+    let absent = selection.absent.iter();
+    let absent = absent.map(|name| (field(name), Input::Absent));
+    Ok(digested.chain(absent).collect())
 }
 
 /// As [`fingerprint`], of the files right in a folder whose names end so; something else of such a name is [`Input::Absent`].
@@ -118,103 +133,8 @@ pub fn fingerprint_folder(
     Ok(inputs)
 }
 
-fn digest_all(
-    selection: Selection,
-    cache: &FileCache,
-    started: SystemTime,
-) -> Result<BTreeMap<String, Input>, FingerprintError> {
-    let absent = selection.absent.into_iter();
-    let mut inputs: BTreeMap<_, _> = absent.map(|path| (field(&path), Input::Absent)).collect();
-    let files = selection.files.into_iter().collect();
-    let digested = digest_each(files, cache, started)?.into_iter();
-    inputs.extend(digested.map(|(name, _, digest)| (field(&name), Input::Content(digest))));
-    Ok(inputs)
-}
-
-/// The digest of each file, from the cache where it is known. Remembers what it read.
-fn digest_each(
-    files: Vec<(String, Found)>,
-    cache: &FileCache,
-    started: SystemTime,
-) -> Result<Vec<Digested>, FingerprintError> {
-    let (mut all, mut unknown) = (Vec::with_capacity(files.len()), Vec::new());
-    for (name, found) in files {
-        match cache.get(&name, &found.metadata) {
-            Some(digest) => all.push((name, found, digest)),
-            None => unknown.push((name, found)),
-        }
-    }
-    for (name, found, digest) in digests(unknown)? {
-        cache.insert(&name, &found.metadata, &digest, started);
-        all.push((name, found, digest));
-    }
-    Ok(all)
-}
-
 fn field(path: &str) -> String {
     format!("file.{path}")
-}
-
-type Digested = (String, Found, Digest);
-
-/// Reads the files on as many threads as there are cores. A file that vanished meanwhile is left out.
-fn digests(files: Vec<(String, Found)>) -> Result<Vec<Digested>, FingerprintError> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = cores.min(files.len() / FILES_PER_THREAD).max(1);
-    let open = Mutex::new(files);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let next = open.lock().expect("no panic while the lock is held").pop();
-            let Some((name, found)) = next else {
-                return Ok(done);
-            };
-            match digest(&found.path, &found.metadata) {
-                Ok(digest) => done.push((name, found, digest)),
-                Err(error) if is_gone(&error) => {}
-                Err(source) => {
-                    return Err(FingerprintError::Read {
-                        path: found.path,
-                        source,
-                    });
-                }
-            }
-        }
-    };
-    if threads == 1 {
-        return work();
-    }
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = Vec::new();
-        for worker in workers {
-            let done: Result<Vec<Digested>, _> =
-                worker.join().expect("reading files does not panic");
-            all.extend(done?);
-        }
-        Ok(all)
-    })
-}
-
-/// Link target or content, with the kind in front, so that a link to `x` differs from a file that holds `x`.
-fn digest(path: &Path, metadata: &Metadata) -> io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    if metadata.is_symlink() {
-        hasher.update(b"link\0");
-        hasher.update(fs::read_link(path)?.as_os_str().as_bytes());
-    } else {
-        hasher = content_hasher(metadata.permissions().mode());
-        hasher.update_reader(fs::File::open(path)?)?;
-    }
-    Ok(Digest(hasher.finalize().to_hex().to_string()))
-}
-
-/// What a file's content is added to, to get its digest.
-pub fn content_hasher(mode: u32) -> blake3::Hasher {
-    let mut hasher = blake3::Hasher::new();
-    let executable = mode & 0o100 != 0;
-    hasher.update(if executable { b"exec\0" } else { b"file\0" });
-    hasher
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -5,7 +5,7 @@ use std::{
     fs::{self, Metadata},
     os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
-    sync::mpsc,
+    sync::{Mutex, PoisonError},
 };
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -37,22 +37,59 @@ pub struct Selection {
 /// # Errors
 /// An invalid glob, one that leads out of the root, or a folder that cannot be read.
 pub fn select(root: &Path, globs: &[String]) -> Result<Selection, FingerprintError> {
+    let visited = visit(root, globs, |name, path, metadata| {
+        (name, Found { path, metadata })
+    })?;
+    Ok(Selection {
+        files: visited.each.into_iter().collect(),
+        absent: visited.absent,
+    })
+}
+
+/// What came of a visit to files.
+pub(super) struct Visited<T> {
+    /// In no order; a file that several globs name may be here several times.
+    pub each: Vec<T>,
+    /// Named without wildcards, but not there.
+    pub absent: BTreeSet<String>,
+}
+
+/// As [`select`], giving name, path and metadata of each file to `each`, on all cores.
+pub(super) fn visit<T: Send>(
+    root: &Path,
+    globs: &[String],
+    each: impl Fn(String, PathBuf, Metadata) -> T + Sync,
+) -> Result<Visited<T>, FingerprintError> {
     let wanted = Wanted::parse(root, globs)?;
-    let mut selection = exact(root, &wanted.literals)?;
-    selection
+    let exact = exact(root, &wanted.literals)?;
+    let mut all: Vec<_> = exact
         .files
-        .retain(|name, _| !wanted.excluded.is_match(name));
-    for (base, globs) in wanted.walks {
-        let globs = glob_set(&globs)?;
-        walk(root, &base, |name| {
-            globs.is_match(name) && !wanted.excluded.is_match(name)
-        })?
         .into_iter()
-        .for_each(|(name, found)| {
-            selection.files.insert(name, found);
-        });
+        .filter(|(name, _)| !wanted.excluded.is_match(name))
+        .map(|(name, found)| each(name, found.path, found.metadata))
+        .collect();
+    for (base, globs) in wanted.walks {
+        let all_below = takes_all(&base, &globs);
+        let globs = glob_set(&globs)?;
+        let is_wanted = |name: &str| {
+            (all_below || globs.is_match(name))
+                && (wanted.excluded.is_empty() || !wanted.excluded.is_match(name))
+        };
+        all.extend(walk(root, &base, &is_wanted, &each)?);
     }
-    Ok(selection)
+    Ok(Visited {
+        each: all,
+        absent: exact.absent,
+    })
+}
+
+/// Whether one of the globs is for whatever lies in the folder: then no name has to be matched.
+fn takes_all(base: &str, globs: &[String]) -> bool {
+    let mut globs = globs.iter();
+    globs.any(|glob| match base {
+        "" => glob == "**",
+        base => glob.strip_prefix(base) == Some("/**"),
+    })
 }
 
 /// These very files, whatever characters their names hold; they may lie outside of the root.
@@ -158,42 +195,60 @@ fn glob_set(globs: &[String]) -> Result<GlobSet, FingerprintError> {
     })
 }
 
-fn walk(
+/// A thread's part of a walk. What it found goes to all when it ends.
+struct Part<'w, T> {
+    found: Vec<T>,
+    all: &'w Mutex<Vec<T>>,
+}
+
+impl<T> Drop for Part<'_, T> {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.append(&mut self.found);
+    }
+}
+
+fn walk<T: Send>(
     root: &Path,
     base: &str,
-    wanted: impl Fn(&str) -> bool + Sync,
-) -> Result<Vec<(String, Found)>, FingerprintError> {
+    wanted: &(impl Fn(&str) -> bool + Sync),
+    each: &(impl Fn(String, PathBuf, Metadata) -> T + Sync),
+) -> Result<Vec<T>, FingerprintError> {
     let start = root.join(base);
     if !start.is_dir() {
         return Ok(Vec::new());
     }
-    let (sender, receiver) = mpsc::channel();
+    let (all, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
     walker(root, &start).build_parallel().run(|| {
-        let sender = sender.clone();
-        let wanted = &wanted;
+        let mut part = Part {
+            found: Vec::new(),
+            all: &all,
+        };
+        let failed = &failed;
         Box::new(move |entry| {
-            let found = match entry {
-                Ok(entry) => file(root, &entry, wanted),
+            let visited = entry.and_then(|entry| file(root, entry, wanted));
+            match visited {
+                Ok(Some((name, path, metadata))) => part.found.push(each(name, path, metadata)),
+                Ok(None) => {}
                 // A folder that vanished during the walk has no files.
-                Err(error) if error.io_error().is_some_and(is_gone) => None,
-                Err(error) => Some(Err(error)),
-            };
-            let gone = found.is_some_and(|found| sender.send(found).is_err());
-            if gone {
-                WalkState::Quit
-            } else {
-                WalkState::Continue
+                Err(error) if error.io_error().is_some_and(is_gone) => {}
+                Err(error) => {
+                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                    *failed = Some(error);
+                    return WalkState::Quit;
+                }
             }
+            WalkState::Continue
         })
     });
-    drop(sender);
-    receiver
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .map_err(|source| FingerprintError::Walk {
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match failed {
+        Some(source) => Err(FingerprintError::Walk {
             path: start,
             source,
-        })
+        }),
+        None => Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
 }
 
 fn walker(root: &Path, start: &Path) -> WalkBuilder {
@@ -210,28 +265,22 @@ fn walker(root: &Path, start: &Path) -> WalkBuilder {
 
 fn file(
     root: &Path,
-    entry: &ignore::DirEntry,
+    entry: ignore::DirEntry,
     wanted: &impl Fn(&str) -> bool,
-) -> Option<Result<(String, Found), ignore::Error>> {
-    let kind = entry.file_type()?;
-    if !kind.is_file() && !kind.is_symlink() {
-        return None;
+) -> Result<Option<(String, PathBuf, Metadata)>, ignore::Error> {
+    let kind = entry.file_type();
+    if !kind.is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
+        return Ok(None);
     }
-    let name = name(entry.path().strip_prefix(root).ok()?);
+    let Ok(below) = entry.path().strip_prefix(root) else {
+        return Ok(None);
+    };
+    let name = name(below);
     if !wanted(&name) {
-        return None;
+        return Ok(None);
     }
-    match entry.metadata() {
-        Ok(metadata) => Some(Ok((
-            name,
-            Found {
-                path: entry.path().to_owned(),
-                metadata,
-            },
-        ))),
-        Err(error) if error.io_error().is_some_and(is_gone) => None,
-        Err(error) => Some(Err(error)),
-    }
+    let metadata = entry.metadata()?;
+    Ok(Some((name, entry.into_path(), metadata)))
 }
 
 /// The path as text; bytes that are no UTF-8 are escaped, so that two names never become one.

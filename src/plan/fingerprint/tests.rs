@@ -1,6 +1,6 @@
 use std::{
-    fs::{File, FileTimes, Permissions},
-    os::unix::fs::symlink,
+    fs::{File, FileTimes, Metadata, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
 };
 
 use proptest::prelude::*;
@@ -61,6 +61,11 @@ impl Folder {
         let globs: Vec<_> = globs.iter().map(|glob| (*glob).to_owned()).collect();
         fingerprint(self.root(), &globs, &self.cache()).unwrap()
     }
+}
+
+fn remember(cache: &FileCache, name: &str, metadata: &Metadata, digest: &str, now: SystemTime) {
+    let digest = *blake3::hash(digest.as_bytes()).as_bytes();
+    cache.insert_all([(name, metadata, digest)].into_iter(), now);
 }
 
 fn sample() -> Folder {
@@ -155,6 +160,62 @@ fn mode_and_link_target_count() {
 }
 
 #[test]
+fn what_a_link_leads_to_counts() {
+    let folder = Folder::with(&[("project/x", ""), ("outside/y", "1"), ("outside/z", "1")]);
+    let root = folder.root().join("project");
+    let cache = FileCache::load(&root, &root.join(".devenv/cache/files"));
+    let inputs = |to: &str| {
+        fs::remove_file(root.join("x")).unwrap();
+        symlink(to, root.join("x")).unwrap();
+        fingerprint(&root, &["*".into()], &cache).unwrap()
+    };
+    let first = inputs("../outside/y");
+    assert_eq!(first, inputs("../outside/y"));
+    assert_ne!(
+        first,
+        inputs("../outside/z"),
+        "another place of the same content"
+    );
+    folder.write("outside/y", "2");
+    assert_ne!(first, inputs("../outside/y"));
+    folder.write("outside/y", "1");
+    assert_eq!(first, inputs("../outside/y"));
+    let folder_link = inputs("../outside");
+    folder.write("outside/more", "");
+    assert_eq!(
+        folder_link,
+        inputs("../outside"),
+        "of a folder, where it leads"
+    );
+}
+
+/// Names of all lengths, each found again and no other.
+#[test]
+fn many_remembered_files_are_found_by_their_names() {
+    let folder = Folder::with(&[("x", "one")]);
+    let metadata = fs::metadata(folder.root().join("x")).unwrap();
+    let later = SystemTime::now() + std::time::Duration::from_secs(5);
+    let names: Vec<_> = (0..2000)
+        .map(|n| format!("{}{n}", "é/".repeat(n % 20)))
+        .collect();
+    for name in &names {
+        folder.write(name, "");
+    }
+    for part in names.chunks(700) {
+        let cache = folder.cache();
+        for name in part {
+            remember(&cache, name, &metadata, name, later);
+        }
+        cache.save().unwrap();
+    }
+    let cache = folder.cache();
+    for name in &names {
+        assert_eq!(cache.get(name, &metadata), Some(Digest::of(name)), "{name}");
+        assert_eq!(cache.get(&format!("{name}x"), &metadata), None);
+    }
+}
+
+#[test]
 fn a_file_too_young_to_be_told_apart_is_not_remembered() {
     let folder = Folder::with(&[("x", "one")]);
     let cache = folder.cache();
@@ -171,8 +232,11 @@ fn a_settled_file_is_not_read_again() {
     let metadata = fs::metadata(folder.root().join("x")).unwrap();
     let later = SystemTime::now() + std::time::Duration::from_secs(5);
     let cache = folder.cache();
-    cache.insert("x", &metadata, &Digest::of("remembered"), later);
-    cache.insert("gone", &metadata, &Digest::of("gone"), later);
+    remember(&cache, "x", &metadata, "remembered", later);
+    remember(&cache, "gone", &metadata, "gone", later);
+    cache.save().unwrap();
+    let cache = folder.cache();
+    remember(&cache, "x", &metadata, "remembered", later);
     cache.save().unwrap();
 
     let cache = folder.cache();
@@ -196,7 +260,7 @@ fn a_damaged_cache_is_an_empty_one() {
     let metadata = fs::metadata(folder.root().join("x")).unwrap();
     let later = SystemTime::now() + std::time::Duration::from_secs(5);
     let cache = folder.cache();
-    cache.insert("x", &metadata, &Digest::of("remembered"), later);
+    remember(&cache, "x", &metadata, "remembered", later);
     cache.save().unwrap();
     let path = folder.root().join(".devenv/cache/files");
     let good = fs::read(&path).unwrap();

@@ -10,7 +10,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, FileCache, FingerprintError, Found, digest_each, is_gone, select};
+use super::{
+    Digest, FileCache, FingerprintError, Found,
+    digest::{Seen, digest_each},
+    is_gone, select,
+};
 
 /// A file, or a folder with all below it: path below it → what is there, with the path itself as an empty one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,12 +64,13 @@ impl Tree {
             name,
             ..
         } = walk;
-        for (path, found, digest) in digest_each(files, cache, started)? {
-            let below = path.strip_prefix(&name).unwrap_or(&path);
+        let files = files.into_iter();
+        let files = files.map(|(name, found)| Seen::of(name, found, cache));
+        for file in digest_each(files.collect(), cache, started)? {
+            let below = file.name.strip_prefix(&name).unwrap_or(&file.name);
             let below = below.strip_prefix('/').unwrap_or(below).to_owned();
-            let metadata = &found.metadata;
-            let mode = metadata.permissions().mode() & 0o777;
-            let node = Node::File(mode, metadata.len(), digest);
+            let mode = file.metadata.permissions().mode() & 0o777;
+            let node = Node::File(mode, file.metadata.len(), file.digest);
             tree.nodes.insert(below, node);
         }
         Ok(Some(tree))
