@@ -1,12 +1,16 @@
 //! Tools found on PATH, their version held against a range. Installs nothing: it says what is missing.
 
-use std::{path::Path, time::Duration};
+use std::{fs::File, path::Path, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use semver::VersionReq;
 
 use super::{Job, Ready, Run, Source, ToolStatus, ToolchainError, differs, version};
-use crate::{config::ToolSource, lockfile::ToolRow, sys::remembered::Remembered};
+use crate::{
+    config::ToolSource,
+    lockfile::ToolRow,
+    sys::remembered::{Remembered, file_stamp},
+};
 
 /// Longer than any sound program takes to print its version.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,11 +93,14 @@ async fn check(job: &Job) -> Result<ToolStatus, ToolchainError> {
         .into_iter()
         .flatten()
     {
-        let found = version_of(job, &path).await?;
+        let Said {
+            version: found,
+            all,
+        } = version_of(job, &path).await?;
         if version::in_range(&found, &range) {
             return Ok(ToolStatus::Ready(Ready {
+                digest: format!("{found} {all} {}", content_of(job, &path)),
                 paths: [(job.command().to_owned(), path)].into(),
-                digest: found.clone(),
                 version: Some(found),
             }));
         }
@@ -109,8 +116,37 @@ async fn check(job: &Job) -> Result<ToolStatus, ToolchainError> {
     }))
 }
 
-/// The version the program prints, or printed when it was last asked and nothing has changed since.
-async fn version_of(job: &Job, path: &Path) -> Result<String, ToolchainError> {
+/// What a program says when it is asked for its version.
+struct Said {
+    version: String,
+    /// Digest of all of it: builds of one version may differ in a commit or a date.
+    all: String,
+}
+
+/// Digest of the program's file: another build may say the same. Of what only chooses the program, such as rustup, what it says tells.
+fn content_of(job: &Job, path: &Path) -> String {
+    let Ok(real) = path.canonicalize() else {
+        return String::new();
+    };
+    let (key, stamp) = (format!("content of {}", real.display()), file_stamp(&real));
+    let remembered = Remembered::of(&job.root);
+    if let Some(known) = remembered.get(&key, &stamp) {
+        return known;
+    }
+    // What may be run and not read is known by what it says.
+    let mut hasher = blake3::Hasher::new();
+    let read = File::open(&real).and_then(|file| hasher.update_reader(file).map(drop));
+    let digest = read.map_or_else(|_| String::new(), |()| short(&hasher));
+    remembered.put(&key, stamp, digest.clone());
+    digest
+}
+
+fn short(hasher: &blake3::Hasher) -> String {
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+/// What the program says, or said when it was last asked and nothing has changed since.
+async fn version_of(job: &Job, path: &Path) -> Result<Said, ToolchainError> {
     let args = match job.tool.version_args.as_slice() {
         [] => vec!["--version".to_owned()],
         args => args.to_vec(),
@@ -121,8 +157,10 @@ async fn version_of(job: &Job, path: &Path) -> Result<String, ToolchainError> {
     let key = argv.join(" ");
     let stamp = version::stamp(path, &job.root);
     let remembered = Remembered::of(&job.root);
-    if let Some(known) = stamp.as_ref().and_then(|stamp| remembered.get(&key, stamp)) {
-        return Ok(known);
+    let known = stamp.as_ref().and_then(|stamp| remembered.get(&key, stamp));
+    if let Some((version, all)) = known.as_deref().and_then(|known| known.split_once(' ')) {
+        let (version, all) = (version.to_owned(), all.to_owned());
+        return Ok(Said { version, all });
     }
     let unread = |output| ToolchainError::ReadVersion {
         tool: job.name.clone(),
@@ -148,8 +186,17 @@ async fn version_of(job: &Job, path: &Path) -> Result<String, ToolchainError> {
                 .collect(),
         )
     })?;
+    // Some say where they are.
+    let root = job.root.display().to_string();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(out.replace(&root, "").as_bytes());
+    hasher.update(err.replace(&root, "").as_bytes());
+    let all = short(&hasher);
     if let Some(stamp) = stamp {
-        remembered.put(&key, stamp, found.clone());
+        remembered.put(&key, stamp, format!("{found} {all}"));
     }
-    Ok(found)
+    Ok(Said {
+        version: found,
+        all,
+    })
 }

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::support::{Project, Ran, Signal, wait_until};
+use crate::support::{Project, Ran, Signal, wait_until, write_program};
 
 /// A script whose runs are counted outside of the project, so that a count is no input.
 struct Counted {
@@ -520,4 +520,71 @@ fn one_that_is_killed_while_it_restores_is_restored_by_the_next() {
     }
     let left = fs::read_dir(project.join("out")).expect("a folder").count();
     assert_eq!(left, 2000);
+}
+
+/// Whoever calls, from wherever: what a cached task does not see changes neither its key nor the plan.
+#[test]
+fn variables_of_ci_the_user_and_the_host_are_no_part_of_the_key() {
+    let counted = Counted::new("[task.one]\nrun = \"RUN; cat in.txt\"\ninputs = [\"in.txt\"]\n");
+    let project = &counted.project;
+    project.write("in.txt", "1");
+    counted.run();
+    let hash = project.ok(&["plan", "--hash"]).stdout;
+    let home = tempfile::tempdir().expect("a folder");
+    let home = home.path().display().to_string();
+    for (name, value) in [
+        ("CI", "true"),
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_REF", "refs/heads/x"),
+        ("GITLAB_CI", "true"),
+        ("HOME", &home),
+        ("USER", "somebody"),
+        ("HOSTNAME", "elsewhere"),
+        ("LANG", "de_DE.UTF-8"),
+        ("TZ", "Asia/Tokyo"),
+        ("PWD", "/"),
+    ] {
+        let mut command = project.command(&["run", "one"]);
+        let ran = command.env(name, value).output().expect("devenv");
+        assert!(ran.status.success(), "{name}: {ran:?}");
+        let mut command = project.command(&["plan", "--hash"]);
+        let plan = command.env(name, value).output().expect("devenv");
+        assert_eq!(String::from_utf8_lossy(&plan.stdout), hash, "{name}");
+    }
+    assert_eq!(counted.runs(), 1);
+}
+
+#[test]
+fn another_program_of_the_same_version_is_another_tool() {
+    let counted = Counted::new(
+        "[toolchain.gen]\nfrom = \"system\"\n\n[task.one]\nrun = \"RUN; gen\"\ninputs = [\"in.txt\"]\n",
+    );
+    let project = &counted.project;
+    project.write("in.txt", "1");
+    let tools = tempfile::tempdir().expect("a folder");
+    let path = format!(
+        "{}:{}",
+        tools.path().display(),
+        std::env::var("PATH").expect("set")
+    );
+    let run = |says: &str, does: &str| {
+        let script = format!(
+            "#!/bin/sh\ncase $1 in --version) echo \"gen 1.0.0 ({says})\";; *) echo \"{does}\";; esac\n"
+        );
+        write_program(&tools.path().join("gen"), script);
+        let mut command = project.command(&["run", "one"]);
+        let ran = command.env("PATH", &path).output().expect("devenv");
+        let ran = Ran::from(ran, project.path());
+        assert_eq!(ran.code, 0, "{}", ran.all());
+        assert!(ran.stderr.contains(&format!("| {does}")), "{}", ran.all());
+    };
+    run("a", "first");
+    run("a", "first");
+    assert_eq!(counted.runs(), 1);
+    run("a", "second");
+    assert_eq!(counted.runs(), 2);
+    run("b", "second");
+    assert_eq!(counted.runs(), 3);
+    run("a", "first");
+    assert_eq!(counted.runs(), 3);
 }
