@@ -228,3 +228,6 @@ fn task<'a>(cx: &'a Cx<'_>) -> &'a Task {
         .get(&cx.id().name)
         .expect("the plan has only tasks of the file")
 }
+
+#[cfg(test)]
+mod tests;
