@@ -78,6 +78,8 @@ enum Row {
     Cold,
     /// 30 plain services from nothing: devenv, compose, the bare engine API with 16 in parallel.
     Services30,
+    /// 100,000 input files: unknown beside a parallel blake3, known beside a bare walk.
+    Hash,
     /// How long `--version` takes.
     Version,
     /// Peak memory of `up` from no data.
@@ -92,7 +94,7 @@ impl Row {
     fn rounds(self) -> usize {
         match self {
             Row::Noop => 20,
-            Row::Process => 10,
+            Row::Process | Row::Hash => 10,
             Row::Cold | Row::Services30 | Row::Memory => 5,
             Row::Version => 50,
             Row::Prepush => 100,
@@ -137,6 +139,7 @@ async fn run(cli: &Cli, scene: &Scene) -> Result<Vec<Measurement>, Error> {
         Row::Noop => rows::noop::measure(&tools, scene).await,
         Row::Cold => rows::cold::measure(&tools, scene).await,
         Row::Services30 => rows::services::measure(&tools, scene).await,
+        Row::Hash => return rows::hash::measure(&tools),
         Row::Version => rows::version::measure(&tools).await,
         Row::Memory => rows::memory::measure(&tools, scene).await,
         Row::Process => return rows::process::measure(&tools, scene).await,

@@ -1,6 +1,7 @@
 //! One file per row.
 
 pub mod cold;
+pub mod hash;
 pub mod memory;
 pub mod noop;
 pub mod prepush;
