@@ -214,6 +214,7 @@ impl Events {
         StepEvents {
             events: self.clone(),
             step: step.clone(),
+            listener: None,
         }
     }
 
@@ -291,11 +292,15 @@ impl Events {
     }
 }
 
+/// Who is told of every line of a step.
+pub type Listener = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// [`Events`] bound to one step: what leaf modules get.
 #[derive(Clone)]
 pub struct StepEvents {
     events: Events,
     step: StepId,
+    listener: Option<Listener>,
 }
 
 impl StepEvents {
@@ -308,11 +313,23 @@ impl StepEvents {
         self.events.masked(text)
     }
 
+    /// Every line is told to this one as well, as the program wrote it: it may hold secrets.
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self {
+            listener: Some(listener),
+            ..self
+        }
+    }
+
     /// A line of its own; of those there are few.
     pub fn log(&self, line: impl Into<String>) {
+        let line = line.into();
+        if let Some(listener) = &self.listener {
+            listener(&line);
+        }
         self.events.send(Event::StepLog {
             step: self.step.clone(),
-            line: line.into(),
+            line,
         });
     }
 

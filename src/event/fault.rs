@@ -269,6 +269,7 @@ impl Fault {
             // With a secret in it, the column would mark another place.
             excerpt: self.excerpt.filter(|excerpt| map(excerpt) == *excerpt),
             label: self.label.map(|label| map(&label)),
+            code: self.code.map(|code| map(&code).into()),
             notes: self.notes.iter().map(|note| map(note)).collect(),
             help: self.help.map(|help| map(&help)),
             errors: (self.errors.into_iter())

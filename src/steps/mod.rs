@@ -15,6 +15,7 @@ mod migrate;
 mod missing;
 mod ports;
 mod postgres;
+mod problem;
 mod process;
 mod proto;
 mod readiness;
@@ -54,6 +55,8 @@ pub use mask::too_short_secrets;
 pub use ports::{HostPorts, published};
 pub use postgres::{target as postgres_target, volume as postgres_volume};
 pub use proto::Made;
+
+use problem::Heard;
 
 /// Whether steps bring about what the file says, or only look whether it is so.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -178,7 +181,9 @@ impl Steps {
         cancel: &CancellationToken,
         slot: impl Send,
     ) -> Result<Acted, Fault> {
-        let cx = self.cx(id, outputs, cancel);
+        let heard = Heard::of(id.kind, &self.root);
+        let mut cx = self.cx(id, outputs, cancel);
+        cx.events = heard.listen(cx.events);
         let mut done = self.act_kind(&cx, decision, slot).await;
         if done.is_err() && cx.lost_its_port().await {
             done = self.act_kind(&cx, decision, ()).await;
@@ -191,7 +196,7 @@ impl Steps {
             // What was connected to it may have ended since the listing.
             *self.listing.lock().await = None;
         }
-        done.map_err(|fault| fault.at_key(cx.step.site.clone()))
+        done.map_err(|fault| heard.explain(fault.at_key(cx.step.site.clone())))
     }
 
     async fn act_kind(
@@ -201,7 +206,10 @@ impl Steps {
         slot: impl Send,
     ) -> Result<Acted, Fault> {
         let outputs = image::outputs(cx).await?;
-        let cx = &self.cx(cx.id(), &outputs, &cx.cancel);
+        let cx = &Cx {
+            events: cx.events.clone(),
+            ..self.cx(cx.id(), &outputs, &cx.cancel)
+        };
         match cx.step.kind {
             StepKind::Toolchain => toolchain::act(cx).await,
             StepKind::Proto => proto::act(cx).await,

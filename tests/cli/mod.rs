@@ -13,5 +13,6 @@ mod lint;
 mod lock;
 mod migrate;
 mod missing;
+mod problem;
 mod proto;
 mod schema;
