@@ -2,7 +2,11 @@
 //!
 //! Names are compared with the contents that git itself would store, line ends and filters included; uncommitted work counts.
 
-use std::{collections::BTreeSet, path::Path, process::Output};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Output,
+};
 
 use crate::{
     event::{Explain, Fault, FaultClass},
@@ -69,6 +73,9 @@ const DEFAULTS: [&str; 3] = [
     "refs/remotes/origin/master",
 ];
 
+/// Names in one call: the kernel has a limit.
+const AT_ONCE: usize = 2000;
+
 const UPSTREAM: &str = "@{upstream}";
 
 /// The base of the work in the repository around `dir`.
@@ -111,35 +118,36 @@ pub async fn base(dir: &Path, since: &Since) -> Result<Base, BaseError> {
     })
 }
 
-/// Names of the files right in `dir` that have the content they have in the commit.
+/// Names of the files right in `dir` that have the content they have in the commit. Other files of it are not looked at, and
+/// neither is the index: `git diff` would write it anew.
 pub async fn unchanged(dir: &Path, commit: &str) -> Result<BTreeSet<String>, BaseError> {
-    let before = ask(dir, &["ls-tree", "-z", "--name-only", commit]).await?;
-    let mut names: BTreeSet<String> = names(&before).collect();
-    if names.is_empty() {
-        return Ok(names);
+    let before = ask(dir, &["ls-tree", "-z", commit]).await?;
+    let mut before: BTreeMap<&str, &str> = before.split('\0').filter_map(blob).collect();
+    before.retain(|name, _| dir.join(name).is_file());
+    let mut same = BTreeSet::new();
+    // Where a blob has kept its CRLF, git leaves the file as it is, which only the second way tells.
+    for way in [&["hash-object"][..], &["hash-object", "--no-filters"]] {
+        let names: Vec<_> = before.keys().copied().collect();
+        for names in names.chunks(AT_ONCE) {
+            let hash = [way, &["--"], names].concat();
+            let ids = ask(dir, &hash).await?;
+            let equal = names.iter().zip(ids.lines());
+            let equal = equal.filter(|(name, id)| before[*name] == *id);
+            same.extend(equal.map(|(name, _)| (*name).to_owned()));
+        }
+        before.retain(|name, _| !same.contains(*name));
+        if before.is_empty() {
+            break;
+        }
     }
-    // `git diff` compares contents where times differ, and nothing is written back.
-    let diff = [
-        "diff",
-        "--name-only",
-        "-z",
-        "--relative",
-        "--no-renames",
-        "--no-ext-diff",
-        commit,
-        "--",
-        ".",
-    ];
-    let changed = ask(dir, &diff).await?;
-    for name in self::names(&changed) {
-        names.remove(&name);
-    }
-    Ok(names)
+    Ok(same)
 }
 
-fn names(output: &str) -> impl Iterator<Item = String> {
-    let names = output.split('\0').filter(|name| !name.is_empty());
-    names.map(str::to_owned)
+/// Name and id of a line of `git ls-tree`: mode, type, id, tab, name.
+fn blob(line: &str) -> Option<(&str, &str)> {
+    let (facts, name) = line.split_once('\t')?;
+    let (_, id) = facts.split_once(" blob ")?;
+    Some((name, id.trim()))
 }
 
 /// The short name of the first that is there. A stale `origin/HEAD`, whose branch is gone, is not listed.

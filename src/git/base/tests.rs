@@ -115,20 +115,54 @@ async fn the_base_is_where_the_branch_left_the_default_branch() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_only_touched_is_unchanged_and_so_is_one_with_crlf() {
+async fn line_ends_are_compared_as_git_stores_them_and_nothing_is_written() {
     let repository = Repository::new().await;
+    repository.write("m/V3__crlf.sql", "select 3;\r\n");
+    let config = ["config", "core.autocrlf"];
     repository
-        .git("work", &["config", "core.autocrlf", "true"])
+        .git("work", &[&config[..], &["false"]].concat())
+        .await;
+    repository.commit("one that is stored with CRLF").await;
+    repository
+        .git("work", &["push", "-q", "origin", "main"])
+        .await;
+    repository
+        .git("work", &[&config[..], &["true"]].concat())
         .await;
     repository.write("m/V1__a.sql", "select 1;\r\n");
     repository.write("m/V2__b.sql", "select 2;\n");
-    let before = fs::read(repository.path("work/.git/index")).expect("an index");
-    assert_eq!(
-        repository.unchanged(&Since::Branch).await,
-        ["V1__a.sql", "V2__b.sql"]
-    );
-    let after = fs::read(repository.path("work/.git/index")).expect("an index");
-    assert!(before == after, "the index was written");
+    let index = || fs::read(repository.path("work/.git/index")).expect("an index");
+    let before = index();
+    let all = ["V1__a.sql", "V2__b.sql", "V3__crlf.sql"];
+    assert_eq!(repository.unchanged(&Since::Branch).await, all);
+    assert!(before == index(), "the index was written");
+    fs::remove_file(repository.path("work/m/V2__b.sql")).expect("removed");
+    repository.write("m/V1__a.sql", "select 1; \r\n");
+    assert_eq!(repository.unchanged(&Since::Branch).await, ["V3__crlf.sql"]);
+}
+
+#[tokio::test]
+async fn repositories_of_either_hash_are_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = ["-c", "user.name=a", "-c", "user.email=a@b"];
+    for format in ["sha1", "sha256"] {
+        let work = dir.path().join(format);
+        fs::create_dir(&work).expect("made");
+        fs::write(work.join("V1__a.sql"), "select 1;").expect("written");
+        let init = format!("--object-format={format}");
+        for args in [
+            &["init", "-q", &init][..],
+            &["add", "-A"],
+            &["commit", "-q", "-m", "x"],
+        ] {
+            let output = run(&work, &[&settings, args].concat())
+                .await
+                .expect("git runs");
+            assert!(output.status.success(), "{args:?}");
+        }
+        let head = unchanged(&work, "HEAD").await.expect("git answers");
+        assert_eq!(head.into_iter().collect::<Vec<_>>(), ["V1__a.sql"]);
+    }
 }
 
 #[tokio::test]
