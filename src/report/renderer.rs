@@ -192,4 +192,26 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         assert_eq!((head.lines, taken), (1, 3));
     }
+
+    #[tokio::test]
+    async fn folded_lines_come_out_to_the_last_as_they_stand() {
+        let (events, records) = Events::channel();
+        let step = "task.a".parse().expect("a step id");
+        events.of(&step).log("::error::printed");
+        events.send(crate::event::Event::StepFinished {
+            step,
+            outcome: crate::event::Outcome::Skipped,
+            duration_ms: 1,
+        });
+        events.notice("the last");
+        drop(events);
+        let folds = Folds::Gitlab { began: 7 };
+        let mut out = Vec::new();
+        let folded = Folded::new(Seen::new(None, false), folds);
+        run_folded(folded, records, &mut out).await;
+        let text = String::from_utf8(out).expect("UTF-8");
+        let wanted = "\x1b[0Ksection_start:7:task.a[collapsed=true]\r\x1b[0Ktask.a\n::error::printed\n\
+                      \x1b[0Ksection_end:7:task.a\r\x1b[0K\nnote: the last\n";
+        assert_eq!(text, wanted);
+    }
 }
