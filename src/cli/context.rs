@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{
-    Global, OutputFormat, exit, failure, identity, root,
+    Global, OutputFormat,
+    ci::system,
+    exit, failure, identity, root,
     runtime::{self, Choice, Wanted},
     session,
 };
@@ -369,6 +371,15 @@ impl Context {
     pub fn show(&self, fault: &Fault) {
         let source = self.source.get().map(Arc::as_ref);
         anstream::eprint!("{}", report::fault(fault, source));
+        let root = self.root().unwrap_or_default();
+        if let Some(folds) = system::folds(&root).filter(|_| !self.json()) {
+            let fault = match source {
+                Some(source) => fault.clone().located(source),
+                None => fault.clone(),
+            };
+            // As it stands: escapes of colour would be part of a command.
+            eprint!("{}", folds.annotations(&fault));
+        }
     }
 
     /// Ends the JSON on stdout with the failure; nothing where none was asked for.

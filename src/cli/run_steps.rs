@@ -6,12 +6,13 @@ use super::{
     context::Context,
     interrupt, names, notices, orphans, other_side, preview,
     run_lock::{self, Alone},
-    session::{Logs, Session, exit_code, failure, timings},
+    session::{Logs, Seen, Session, exit_code, failure, timings},
 };
 use crate::{
     config::{StepId, StepKind},
     engine::{Options, Policy, RunResult},
     event::{Explain, Fault, Outcome, Record},
+    git::Since,
     plan::{Outputs, Plan},
     steps::{Mode, Steps},
 };
@@ -29,6 +30,8 @@ pub struct Run<'a> {
     pub timings: bool,
     /// What a failure does to steps that do not need the failed one.
     pub policy: Policy,
+    /// What is new to a lint.
+    pub since: Since,
     /// What is done is more than this run, and has the right to do it already.
     pub part_of: Option<&'a Alone>,
 }
@@ -52,6 +55,7 @@ pub struct Ended {
     pub outputs: Outputs,
     pub code: ExitCode,
     pub succeeded: bool,
+    pub seen: Seen,
 }
 
 impl<'a> Run<'a> {
@@ -65,6 +69,7 @@ impl<'a> Run<'a> {
             logs: Logs::Hidden,
             timings: false,
             policy: Policy::default(),
+            since: Since::default(),
             part_of: None,
         }
     }
@@ -76,7 +81,7 @@ impl<'a> Run<'a> {
         let logs = if cx.verbose { Logs::Shown } else { self.logs };
         let session = Session::open(cx, self.command, logs)?;
         let result = self.locked(cx, &session).await;
-        let records = session.close(cx).await;
+        let seen = session.close(cx).await;
         let result = result?;
         if let Some(fault) = failure(&result).filter(|_| cx.json()) {
             // Otherwise it was shown as it happened.
@@ -84,12 +89,13 @@ impl<'a> Run<'a> {
             cx.print_failure(&fault);
         }
         if self.timings && !cx.json() {
-            self.show_timings(&records, &*cx.plan()?);
+            self.show_timings(&seen.records, &*cx.plan()?);
         }
         Ok(Ended {
             code: exit_code(&result),
             succeeded: result.class().is_none(),
             outputs: result.outputs,
+            seen,
         })
     }
 
@@ -118,6 +124,7 @@ impl<'a> Run<'a> {
             steps.forced = goals.clone();
         }
         steps.mode = self.mode;
+        steps.since = self.since.clone();
         let steps = Arc::new(steps);
         interrupt::ending(preview::missing(&steps, &goals)).await?;
         if self.orphans == Orphans::Remove {

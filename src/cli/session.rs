@@ -17,13 +17,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{OutputFormat, context::Context, exit};
+use super::{OutputFormat, ci::system, context::Context, exit};
 use crate::{
     config::StepId,
     engine::{self, Options, RunResult, Work},
     event::{Event, Events, Explain, Fault, FaultClass, Record},
     plan::Plan,
-    report::{Format, Renderer, Setting, Timings},
+    report::{self, Format, Renderer, Setting, Timings},
     store::RunLog,
 };
 
@@ -36,12 +36,21 @@ pub enum Logs {
     Failures,
 }
 
+/// What came of a session, for what is told after it.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Those of steps and runs.
+    pub records: Vec<Record>,
+    /// What became of each step.
+    pub run: report::Run,
+}
+
 pub struct Session {
     command: String,
     events: Events,
     closing: CancellationToken,
     /// Ends when everything was shown and written; gives the records that timings need.
-    fan_out: JoinHandle<(Vec<Record>, io::Result<()>)>,
+    fan_out: JoinHandle<(Seen, io::Result<()>)>,
 }
 
 impl Session {
@@ -58,7 +67,7 @@ impl Session {
             is_terminal: stderr().is_terminal() && !is("TERM", "dumb"),
             ci: is_ci(),
             verbose: logs == Logs::Shown,
-            folds: None,
+            folds: system::folds(&cx.root()?),
             source: Some(config.source.clone()),
         };
         let (events, records) = Events::channel();
@@ -107,16 +116,16 @@ impl Session {
         Ok(engine::run(plan, goals, work, &self.events, signals, options).await)
     }
 
-    /// Returns once all events were shown and written; the terminal is the caller's again. The records are those of steps and runs.
-    pub async fn close(self, cx: &Context) -> Vec<Record> {
+    /// Returns once all events were shown and written; the terminal is the caller's again.
+    pub async fn close(self, cx: &Context) -> Seen {
         self.closing.cancel();
-        let Ok((records, written)) = self.fan_out.await else {
-            return Vec::new();
+        let Ok((seen, written)) = self.fan_out.await else {
+            return Seen::default();
         };
         if let Err(error) = written {
             cx.not_written(&error);
         }
-        records
+        seen
     }
 }
 
@@ -135,7 +144,7 @@ pub fn failure(result: &RunResult) -> Option<Fault> {
     })
 }
 
-/// Where the time of the run went, from the records of [`Session::close`].
+/// Where the time of the run went, from the records of [`Seen`].
 pub fn timings(records: &[Record], plan: &Plan) -> Timings {
     let needs = plan
         .steps
@@ -151,13 +160,13 @@ async fn fan_out(
     renderer: Renderer,
     log: Option<RunLog>,
     closing: CancellationToken,
-) -> (Vec<Record>, io::Result<()>) {
+) -> (Seen, io::Result<()>) {
     let (to_screen, screen) = unbounded_channel();
     let (to_disk, disk) = unbounded_channel();
     // A terminal that is held with Ctrl-S, or a slow reader of a pipe, holds a program that prints, not the run.
     let screen = spawn_blocking(move || Handle::current().block_on(renderer.run(screen)));
     let disk = spawn_blocking(move || write_log(log, disk));
-    let mut kept = Vec::new();
+    let mut seen = Seen::default();
     loop {
         let record = tokio::select! {
             biased;
@@ -169,28 +178,29 @@ async fn fan_out(
             record = records.recv() => record,
         };
         match record {
-            Some(record) => pass_on(record, &to_screen, &to_disk, &mut kept),
+            Some(record) => pass_on(record, &to_screen, &to_disk, &mut seen),
             None => break,
         }
     }
     drop((to_screen, to_disk));
     let (shown, _) = tokio::join!(screen, disk);
-    (kept, shown.unwrap_or(Ok(())))
+    (seen, shown.unwrap_or(Ok(())))
 }
 
 fn pass_on(
     record: Record,
     to_screen: &UnboundedSender<Record>,
     to_disk: &UnboundedSender<Record>,
-    kept: &mut Vec<Record>,
+    seen: &mut Seen,
 ) {
     // Both receivers live until their senders are dropped.
     let _ = to_screen.send(record.clone());
+    seen.run.take(&record.event);
     match record.event {
         Event::RunStarted { .. }
         | Event::StepStarted { .. }
         | Event::StepFinished { .. }
-        | Event::RunFinished { .. } => kept.push(record.clone()),
+        | Event::RunFinished { .. } => seen.records.push(record.clone()),
         Event::Waiting { .. }
         | Event::StepProgress { .. }
         | Event::StepLog { .. }
@@ -313,8 +323,8 @@ mod tests {
         let goals = plan.steps.keys().cloned().collect();
         let options = session.options();
         let result = session.run(&plan, &goals, work, options).await;
-        let records = session.close(cx).await;
-        (result.expect("signals"), records, events)
+        let seen = session.close(cx).await;
+        (result.expect("signals"), seen.records, events)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

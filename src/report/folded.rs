@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::StepId,
-    event::{Event, Outcome, Record},
+    event::{Event, Fault, Outcome, Record},
 };
 
 /// Of what a step prints, this much of the end is held; the run log has the rest.
@@ -35,6 +35,20 @@ pub struct Folded {
     held: BTreeMap<StepId, Tail>,
     /// When something was last said of a running step, by the run's clock.
     told: BTreeMap<StepId, u64>,
+}
+
+impl Folds {
+    /// What the system is told of a failure before any step runs; empty where it takes no annotations.
+    pub fn annotations(&self, fault: &Fault) -> String {
+        match self {
+            Self::Github { prefix } => {
+                let found = Finding::of(None, fault).into_iter();
+                let lines = found.map(|finding| Github::annotation(&finding, prefix));
+                lines.collect()
+            }
+            Self::Gitlab { .. } => String::new(),
+        }
+    }
 }
 
 impl Folded {
@@ -78,7 +92,10 @@ impl Folded {
                 fault: Some(fault),
                 ..
             } => match &self.folds {
-                Folds::Github { prefix } => Github::annotation(&Finding { step, fault }, prefix),
+                Folds::Github { prefix } => {
+                    let step = Some(step);
+                    Github::annotation(&Finding { step, fault }, prefix)
+                }
                 Folds::Gitlab { .. } => self.aside(event),
             },
             Event::RunFinished {
@@ -146,7 +163,7 @@ impl Folded {
     fn annotations(&self, step: &StepId, outcome: &Outcome) -> String {
         match (outcome, &self.folds) {
             (Outcome::Failed { fault }, Folds::Github { prefix }) => {
-                let found = Finding::of(step, fault);
+                let found = Finding::of(Some(step), fault);
                 let lines = found.iter().map(|one| Github::annotation(one, prefix));
                 lines.collect()
             }

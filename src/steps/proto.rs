@@ -12,7 +12,7 @@ use crate::{
     config::{Proto, StepId, StepKind},
     event::{Explain, Fault, count},
     plan::{Acted, Action, Digest, Output, Outputs, Verdict},
-    proto::{self, Diff, Existing, Generated, Leftover, Writers, Written},
+    proto::{self, Changed, Existing, Generated, Leftover, Writers, Written},
     store::Since,
 };
 
@@ -59,8 +59,11 @@ async fn check(cx: &Cx<'_>) -> Result<Acted, Fault> {
             file.state = Existing::Changed;
         }
     }
-    if let Some(fault) = Fault::all(proto::drift(&diff.files, vec![excerpt(&diff)]).collect()) {
-        return Err(fault);
+    let sums = Fault::all(proto::drift(&diff.files, Vec::new()).collect());
+    if let Some(fault) = sums {
+        let mut room = SHOWN;
+        let files = diff.files.iter();
+        return Err(fault.after(files.filter_map(|file| out_of_date(file, &mut room))));
     }
     let outputs = cx.output_digests(&paths).await?;
     Ok(Acted {
@@ -69,20 +72,39 @@ async fn check(cx: &Cx<'_>) -> Result<Acted, Fault> {
     })
 }
 
-/// The diff, or as much of it as helps.
-fn excerpt(diff: &Diff) -> String {
-    let text: String = diff.files.iter().map(|file| file.diff.as_str()).collect();
-    let mut lines: Vec<_> = text.lines().collect();
-    let more = lines.len().saturating_sub(SHOWN);
-    lines.truncate(SHOWN);
-    let rest = match more {
-        0 => String::new(),
-        more => format!(
-            "\n… {} more: `devenv proto --check` shows all",
-            count(more, "line")
-        ),
+/// Where a file differs, with its diff while there is room for its lines. What was edited is told by another.
+fn out_of_date(file: &Changed, room: &mut usize) -> Option<Fault> {
+    let path = &file.path;
+    let message = match file.state {
+        Existing::Changed | Existing::Foreign => format!("`{path}` is not as generated"),
+        Existing::Missing => format!("`{path}` is not there"),
+        Existing::Stale => format!("nothing generates `{path}` any more"),
+        Existing::Edited => return None,
     };
-    format!("what would be generated:\n{}{rest}", lines.join("\n"))
+    let fault = Fault::new(message).at_file(path, first_difference(&file.diff), 1);
+    let lines: Vec<_> = file.diff.lines().take(*room).collect();
+    let more = file.diff.lines().count() - lines.len();
+    *room -= lines.len();
+    Some(match (lines.is_empty(), more) {
+        (true, _) => fault,
+        (false, 0) => fault.note(lines.join("\n")),
+        (false, more) => fault.note(format!(
+            "{}\n… {} more: `devenv proto --check` shows all",
+            lines.join("\n"),
+            count(more, "line")
+        )),
+    })
+}
+
+/// The first line on disk that a unified diff changes; 1 when there is nothing on disk.
+fn first_difference(diff: &str) -> usize {
+    let mut lines = diff.lines().skip_while(|line| !line.starts_with("@@ -"));
+    let start = lines.next().and_then(|hunk| {
+        let start = hunk.strip_prefix("@@ -")?.split([',', ' ']).next()?;
+        start.parse::<usize>().ok()
+    });
+    let same = lines.take_while(|line| line.starts_with(' ')).count();
+    (start.unwrap_or(1) + same).max(1)
 }
 
 async fn made(cx: &Cx<'_>) -> Result<Made, Fault> {
@@ -289,4 +311,23 @@ fn table<'a>(cx: &Cx<'a>) -> &'a Proto {
         .proto
         .get(&cx.id().name)
         .expect("the plan has only protos of the file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_difference;
+
+    #[test]
+    fn the_first_difference_is_a_line_on_disk() {
+        assert_eq!(
+            first_difference("--- a\n+++ b\n@@ -7,3 +7,4 @@\n x\n y\n+z\n"),
+            9
+        );
+        assert_eq!(first_difference("--- a\n+++ b\n@@ -1 +1 @@\n-x\n+y\n"), 1);
+        assert_eq!(
+            first_difference("--- /dev/null\n+++ b\n@@ -0,0 +1 @@\n+y\n"),
+            1
+        );
+        assert_eq!(first_difference(""), 1);
+    }
 }

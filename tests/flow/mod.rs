@@ -6,6 +6,7 @@ mod at_once;
 mod both;
 mod broken_files;
 mod ci;
+mod ci_faults;
 mod commands;
 mod database;
 mod db_copy;

@@ -158,6 +158,11 @@ impl Project {
             .args(args)
             .current_dir(self.path())
             .env_remove("DEVENV_OUTPUT")
+            .env_remove("GITHUB_ACTIONS")
+            .env_remove("GITHUB_STEP_SUMMARY")
+            .env_remove("GITHUB_BASE_REF")
+            .env_remove("GITHUB_EVENT_PATH")
+            .env_remove("GITLAB_CI")
             .env_remove("DEVENV_RUNTIME")
             .envs(self.runtime.map(|runtime| ("DEVENV_RUNTIME", runtime)))
             .envs(

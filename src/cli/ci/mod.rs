@@ -2,6 +2,8 @@
 
 mod check;
 mod generate;
+mod reports;
+pub mod system;
 mod whole;
 
 use std::process::ExitCode;

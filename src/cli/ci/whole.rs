@@ -2,18 +2,21 @@
 
 use std::{collections::BTreeSet, process::ExitCode};
 
+use super::{reports::Reports, system};
 use crate::{
     cli::{
         context::Context,
         down, exit,
         run_lock::{self, Alone},
         run_steps::{Ended, Run},
-        session::Logs,
+        session::{Logs, timings},
     },
     config::{Config, StepId, StepKind},
     engine::Policy,
     event::Fault,
+    git::Since,
     plan::Plan,
+    steps::Mode,
 };
 
 #[derive(Debug, clap::Args)]
@@ -21,6 +24,11 @@ pub struct Flow {
     /// Show where the time went, and the critical path.
     #[arg(long)]
     timings: bool,
+    /// Lint what is new since this commit, branch or tag; since what the CI system says, or the remote's default branch, when absent.
+    #[arg(long, value_name = "REF")]
+    since: Option<String>,
+    #[command(flatten)]
+    reports: Reports,
 }
 
 pub async fn run(cx: &Context, args: Flow) -> Result<ExitCode, Fault> {
@@ -51,15 +59,25 @@ pub async fn run(cx: &Context, args: Flow) -> Result<ExitCode, Fault> {
 }
 
 async fn flow(cx: &Context, args: &Flow, alone: &Alone) -> Result<Ended, Fault> {
-    let goals = goals(&*cx.config()?, &*cx.plan()?);
+    let plan = cx.plan()?;
+    let goals = goals(&*cx.config()?, &plan);
+    let since = match &args.since {
+        Some(since) => Since::Ref(since.clone()),
+        None => system::since(&cx.root()?).await,
+    };
     let run = Run {
         policy: Policy::KeepGoing,
+        mode: Mode::Check,
+        since,
         logs: Logs::Shown,
         timings: args.timings,
         part_of: Some(alone),
         ..Run::new("ci", goals.into_iter().collect())
     };
-    run.execute(cx).await
+    let ended = run.execute(cx).await?;
+    let timings = timings(&ended.seen.records, &plan);
+    args.reports.write(cx, &ended.seen.run, &timings)?;
+    Ok(ended)
 }
 
 /// All that `up` brings up, all that only looks, and what `[ci] run` names.

@@ -12,7 +12,8 @@ use crate::{
 /// A failure or warning that stands for itself, with the step it is of.
 #[derive(Debug, Clone, Copy)]
 pub struct Finding<'r> {
-    pub step: &'r StepId,
+    /// `None` of what fails before any step runs.
+    pub step: Option<&'r StepId>,
     pub fault: &'r Fault,
 }
 
@@ -31,8 +32,8 @@ impl<'r> Finding<'r> {
     pub fn all(run: &'r Run) -> Vec<Self> {
         let mut all = Vec::new();
         for ran in &run.steps {
-            let step = &ran.step;
-            let failed = run.failures().filter(|(id, _)| *id == step);
+            let failed = run.failures().filter(|(id, _)| **id == ran.step);
+            let step = Some(&ran.step);
             for (_, fault) in failed {
                 all.extend(Self::of(step, fault));
             }
@@ -43,7 +44,7 @@ impl<'r> Finding<'r> {
     }
 
     /// What a failure comes down to: those that it sums up, else itself.
-    pub fn of(step: &'r StepId, fault: &'r Fault) -> Vec<Self> {
+    pub fn of(step: Option<&'r StepId>, fault: &'r Fault) -> Vec<Self> {
         if fault.errors.is_empty() {
             return vec![Self { step, fault }];
         }
@@ -53,9 +54,10 @@ impl<'r> Finding<'r> {
 
     /// Its rule, such as `ban-drop-column`; the kind of its step where it broke none.
     pub fn rule(&self) -> &'r str {
-        match self.fault.code.as_deref() {
-            Some(code) => code,
-            None => self.step.kind.as_str(),
+        match (self.fault.code.as_deref(), self.step) {
+            (Some(code), _) => code,
+            (None, Some(step)) => step.kind.as_str(),
+            (None, None) => "devenv",
         }
     }
 
@@ -122,7 +124,7 @@ mod tests {
         let at = |path: &str, prefix: &str| {
             let fault = Fault::new("x").at_file(path, 3, 5);
             let finding = Finding {
-                step: &step,
+                step: Some(&step),
                 fault: &fault,
             };
             finding
@@ -147,7 +149,7 @@ mod tests {
         let step = "lint.db".parse().expect("a step id");
         let inner = [Fault::new("a"), Fault::new("b").after([Fault::new("c")])];
         let outer = Fault::new("2 findings").after(inner);
-        let found = Finding::of(&step, &outer);
+        let found = Finding::of(Some(&step), &outer);
         let said: Vec<_> = found.iter().map(|finding| &finding.fault.message).collect();
         assert_eq!(said, ["a", "c"]);
     }

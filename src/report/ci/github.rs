@@ -46,9 +46,11 @@ impl Github {
             properties.extend(location.line.map(|line| ("line", line.to_string())));
             properties.extend(location.column.map(|column| ("col", column.to_string())));
         }
+        let step = finding.step.map(ToString::to_string);
+        let step = step.unwrap_or_else(|| "devenv".to_owned());
         let title = match &finding.fault.code {
-            Some(code) => format!("{}: {code}", finding.step),
-            None => finding.step.to_string(),
+            Some(code) => format!("{step}: {code}"),
+            None => step,
         };
         properties.push(("title", title));
         let properties: Vec<_> = (properties.iter())
@@ -107,7 +109,7 @@ mod tests {
             .at_file("a,b:c=d.rs", 1, 2)
             .code("r::x");
         let finding = Finding {
-            step: &step,
+            step: Some(&step),
             fault: &fault,
         };
         assert_eq!(
@@ -121,7 +123,7 @@ mod tests {
         let step = testing::step("task.a");
         let fault = Fault::new("é".repeat(LONGEST));
         let finding = Finding {
-            step: &step,
+            step: Some(&step),
             fault: &fault,
         };
         let line = Github::annotation(&finding, Path::new(""));

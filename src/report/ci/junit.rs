@@ -60,7 +60,7 @@ fn failed(ran: &Ran, fault: &Fault) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     status.set_message(finding::lines(&fault.message));
     let mut text = String::new();
-    for found in Finding::of(&ran.step, fault) {
+    for found in Finding::of(Some(&ran.step), fault) {
         if let Some(site) = &found.fault.site {
             text += &format!("{site}: ");
         }

@@ -107,7 +107,7 @@ fn failure(ran: &Ran, prefix: &Path) -> String {
         escape(&ran.step.to_string()),
         escape(&fault.message)
     );
-    let found = Finding::of(&ran.step, fault);
+    let found = Finding::of(Some(&ran.step), fault);
     let items = found.iter().filter(|found| says_more(found, fault));
     let items: String = items.map(|found| item(found, prefix)).collect();
     if !items.is_empty() {
