@@ -67,6 +67,9 @@ fn are_installed_once_and_removed_again() {
 #[test]
 fn status_answers_in_json() {
     let git = repository("", FILE);
+    // As with `git init --template=`.
+    fs::remove_dir_all(git.join("work/.git/hooks")).expect("a folder");
+    assert!(states(&git, "work").contains("pre-push    not installed"));
     git.ok("work", &["hooks", "install"]);
     let answer = git.ok("work", &["hooks", "status", "--output", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
@@ -290,4 +293,63 @@ fn can_be_skipped_and_needs_the_program() {
     let refused = push.output().expect("git");
     let stderr = String::from_utf8_lossy(&refused.stderr);
     assert!(stderr.contains("`pre-push` does not pass"), "{stderr}");
+}
+
+#[test]
+fn one_hook_is_of_one_project() {
+    let git = repository("first/", FILE);
+    git.ok("work/first", &["hooks", "install"]);
+    git.write("work/second/devenv.toml", &FILE.replace("hooked", "second"));
+    let refused = git.devenv("work/second", &["hooks", "install"]);
+    assert_eq!(refused.code, 2, "{}", refused.all());
+    let told = "`pre-push` is installed for another project of this repository";
+    assert!(refused.stderr.contains(told), "{}", refused.all());
+    // Moved, it is the same project.
+    fs::remove_dir_all(git.join("work/second")).expect("a folder");
+    fs::rename(git.join("work/first"), git.join("work/moved")).expect("renamed");
+    assert!(states(&git, "work/moved").contains("pre-push    outdated"));
+    git.ok("work/moved", &["hooks", "install"]);
+    assert!(states(&git, "work/moved").contains("pre-push    installed"));
+}
+
+#[test]
+fn an_installation_that_was_killed_is_taken_up() {
+    let git = repository("", FILE);
+    let kept = git.join("work/.git/hooks/pre-push.chained");
+    write_program(&kept, "#!/bin/sh\necho kept >&2\n");
+    assert!(states(&git, "work").contains("pre-push    not installed"));
+    git.ok("work", &["hooks", "install"]);
+    let pushed = git.try_git("work", &["push", "origin", "main"]);
+    assert!(pushed.stderr.contains("kept\n"), "{}", pushed.all());
+    // The other way round: uninstalled, or killed before it was installed.
+    fs::remove_file(git.join("work/.git/hooks/pre-push")).expect("a file");
+    let back = git.ok("work", &["hooks", "uninstall"]);
+    assert!(
+        back.stdout.contains("Put back what was there of pre-push"),
+        "{}",
+        back.all()
+    );
+    assert!(!kept.exists() && git.join("work/.git/hooks/pre-push").exists());
+}
+
+#[test]
+fn outside_of_a_repository_and_without_hooks_it_says_so() {
+    let git = Git::new();
+    git.write("alone/devenv.toml", FILE);
+    let alone = git.devenv("alone", &["hooks", "install"]);
+    assert_eq!(alone.code, 2, "{}", alone.all());
+    assert!(
+        alone.stderr.contains("is in no git repository"),
+        "{}",
+        alone.all()
+    );
+    git.git("alone", &["init", "-q"]);
+    git.write("alone/devenv.toml", "[project]\nname = \"x\"\n");
+    let none = git.devenv("alone", &["hooks", "install"]);
+    assert_eq!(none.code, 2, "{}", none.all());
+    assert!(
+        none.stderr.contains("has no `[hook.*]` table"),
+        "{}",
+        none.all()
+    );
 }
