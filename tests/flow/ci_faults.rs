@@ -111,6 +111,34 @@ fn green_with_every_report() {
 }
 
 #[test]
+fn gitlab_gets_sections_and_a_code_quality_report() {
+    let both = project();
+    let project = &both.project;
+    project.write(
+        "migrations/V2__drop.sql",
+        "alter table users drop column name;\n",
+    );
+    let mut command = project.command(&["ci", "--code-quality", "quality.json"]);
+    let output = command.env("GITLAB_CI", "true").output().expect("devenv");
+    let ran = Ran::from(output, project.path());
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(
+        ran.stderr.contains("\u{1b}[0Ksection_start:"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains("::error"), "{}", ran.stderr);
+    let report: serde_json::Value =
+        serde_json::from_str(&project.read("quality.json")).expect("JSON");
+    let findings = report.as_array().expect("a list").iter();
+    let rules: Vec<_> = findings
+        .filter(|finding| finding["location"]["path"] == "migrations/V2__drop.sql")
+        .map(|finding| finding["check_name"].clone())
+        .collect();
+    assert_eq!(rules, ["require-lock-timeout", "ban-drop-column"]);
+}
+
+#[test]
 fn stale_generated_code() {
     let stale = |project: &Project| {
         edit(

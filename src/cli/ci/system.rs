@@ -80,3 +80,42 @@ fn is_true(name: &str) -> bool {
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_event_names_the_commit_before_it() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("event.json");
+        let read = |text: &str| {
+            fs::write(&path, text).expect("written");
+            before(&path)
+        };
+        assert_eq!(read(r#"{"before": "1a2b"}"#).as_deref(), Some("1a2b"));
+        assert_eq!(read(r#"{"pull_request": {}}"#), None);
+        assert_eq!(read("no JSON"), None);
+        assert_eq!(before(&dir.path().join("none")), None);
+    }
+
+    #[test]
+    fn a_new_branch_has_no_commit_before() {
+        assert!(is_commit("1a2b"));
+        assert!(!is_commit("0000000000000000000000000000000000000000"));
+        assert!(!is_commit(""));
+    }
+
+    #[test]
+    fn the_prefix_is_the_projects_folder_in_its_repository() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let top = dir.path().canonicalize().expect("it is there");
+        assert_eq!(prefix(&top), Path::new(""));
+        for folder in ["apps/one", ".git/objects", ".git/refs"] {
+            fs::create_dir_all(top.join(folder)).expect("made");
+        }
+        fs::write(top.join(".git/HEAD"), "ref: refs/heads/main\n").expect("written");
+        assert_eq!(prefix(&top), Path::new(""));
+        assert_eq!(prefix(&top.join("apps/one")), Path::new("apps/one"));
+    }
+}
