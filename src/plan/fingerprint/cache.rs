@@ -7,7 +7,10 @@ use std::{
     fs::{self, Metadata},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::RwLock,
+    sync::{
+        RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -32,6 +35,8 @@ pub struct FileCache {
     known: Known,
     /// What has become of files since; `None` is forgotten.
     learned: RwLock<HashMap<String, Option<Entry>>>,
+    /// Whether anything was: threads that only look things up do not wait for each other.
+    has_learned: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +93,7 @@ impl FileCache {
             path: path.to_owned(),
             known: known.unwrap_or_default(),
             learned: RwLock::default(),
+            has_learned: AtomicBool::new(false),
         }
     }
 
@@ -112,9 +118,12 @@ impl FileCache {
     }
 
     pub(super) fn get(&self, name: &str, metadata: &Metadata) -> Option<Digest> {
-        let learned = self.learned.read().expect(NO_PANIC);
-        let entry = match learned.get(name) {
-            Some(learned) => (*learned)?,
+        let learned = match self.has_learned.load(Ordering::Acquire) {
+            true => self.learned.read().expect(NO_PANIC).get(name).copied(),
+            false => None,
+        };
+        let entry = match learned {
+            Some(learned) => learned?,
             None => self.known.get(name)?,
         };
         (entry.stamp == Stamp::of(metadata))
@@ -128,6 +137,8 @@ impl FileCache {
         now: SystemTime,
     ) {
         let mut learned = self.learned.write().expect(NO_PANIC);
+        learned.reserve(files.size_hint().1.unwrap_or_default());
+        self.has_learned.store(true, Ordering::Release);
         for (name, metadata, digest) in files {
             let stamp = Stamp::of(metadata);
             if stamp.is_settled(now) {

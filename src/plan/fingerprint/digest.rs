@@ -47,6 +47,14 @@ impl Digested {
     }
 }
 
+/// The digest of a file that the cache knows. Of a link it takes more than a look.
+pub(super) fn known(name: &str, metadata: &Metadata, cache: &FileCache) -> Option<Digest> {
+    match metadata.is_symlink() {
+        true => None,
+        false => cache.get(name, metadata),
+    }
+}
+
 impl Seen {
     /// Looks it up. A link counts as what it says and, where that is a file, what is in there.
     pub fn of(name: String, mut found: Found, cache: &FileCache) -> Self {

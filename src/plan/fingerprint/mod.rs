@@ -7,6 +7,7 @@ mod cache;
 mod digest;
 mod select;
 mod tree;
+mod walk;
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +20,8 @@ use super::{Digest, Input};
 
 pub use cache::FileCache;
 pub use digest::content_hasher;
-use digest::{Seen, digest_each};
+use digest::{Seen, digest_each, known};
+use rayon::slice::ParallelSliceMut;
 pub use select::{Found, Selection, select};
 pub use tree::{Node, Tree, joined, link_on_the_way};
 
@@ -37,7 +39,7 @@ pub enum FingerprintError {
     Walk {
         path: PathBuf,
         #[source]
-        source: ignore::Error,
+        source: io::Error,
     },
     #[error("cannot read `{}`", path.display())]
     Read {
@@ -63,17 +65,27 @@ pub fn fingerprint(
 ) -> Result<BTreeMap<String, Input>, FingerprintError> {
     let started = SystemTime::now();
     let visited = select::visit(root, globs, |name, path, metadata| {
-        Seen::of(name, Found { path, metadata }, cache)
+        match known(&name, &metadata, cache) {
+            Some(digest) => Ok((field(&name), Input::Content(digest))),
+            None => {
+                let path = path();
+                Err(Box::new(Seen::of(name, Found { path, metadata }, cache)))
+            }
+        }
     })?;
-    let absent = visited.absent.into_iter();
-    let absent = absent.map(|name| (field(&name), Input::Absent));
-    let mut fields: Vec<_> = digest_each(visited.each, cache, started)?
-        .into_iter()
-        .map(|file| (file.field(), Input::Content(file.digest)))
-        .chain(absent)
-        .collect();
+    let (mut fields, mut unknown) = (Vec::with_capacity(visited.each.len()), Vec::new());
+    for seen in visited.each {
+        match seen {
+            Ok(field) => fields.push(field),
+            Err(seen) => unknown.push(*seen),
+        }
+    }
+    let read = digest_each(unknown, cache, started)?.into_iter();
+    fields.extend(read.map(|file| (file.field(), Input::Content(file.digest))));
+    let absent = visited.absent.iter();
+    fields.extend(absent.map(|name| (field(name), Input::Absent)));
     // A map is made from a sorted list at once.
-    fields.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    fields.par_sort_unstable_by(|a, b| a.0.cmp(&b.0));
     Ok(fields.into_iter().collect())
 }
 
@@ -134,7 +146,7 @@ pub fn fingerprint_folder(
 }
 
 fn field(path: &str) -> String {
-    format!("file.{path}")
+    ["file.", path].concat()
 }
 
 fn is_gone(error: &io::Error) -> bool {

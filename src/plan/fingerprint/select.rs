@@ -5,13 +5,10 @@ use std::{
     fs::{self, Metadata},
     os::unix::ffi::OsStrExt,
     path::{Component, Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
+use super::{FingerprintError, is_gone, walk::walk};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use ignore::{WalkBuilder, WalkState};
-
-use super::{FingerprintError, is_gone};
 
 /// A file or symbolic link, and what the file system says of it (links not followed).
 #[derive(Debug, Clone)]
@@ -38,6 +35,7 @@ pub struct Selection {
 /// An invalid glob, one that leads out of the root, or a folder that cannot be read.
 pub fn select(root: &Path, globs: &[String]) -> Result<Selection, FingerprintError> {
     let visited = visit(root, globs, |name, path, metadata| {
+        let path = path();
         (name, Found { path, metadata })
     })?;
     Ok(Selection {
@@ -58,7 +56,7 @@ pub(super) struct Visited<T> {
 pub(super) fn visit<T: Send>(
     root: &Path,
     globs: &[String],
-    each: impl Fn(String, PathBuf, Metadata) -> T + Sync,
+    each: impl Fn(String, &dyn Fn() -> PathBuf, Metadata) -> T + Sync,
 ) -> Result<Visited<T>, FingerprintError> {
     let wanted = Wanted::parse(root, globs)?;
     let exact = exact(root, &wanted.literals)?;
@@ -66,7 +64,7 @@ pub(super) fn visit<T: Send>(
         .files
         .into_iter()
         .filter(|(name, _)| !wanted.excluded.is_match(name))
-        .map(|(name, found)| each(name, found.path, found.metadata))
+        .map(|(name, found)| each(name, &|| found.path.clone(), found.metadata.clone()))
         .collect();
     for (base, globs) in wanted.walks {
         let all_below = takes_all(&base, &globs);
@@ -75,6 +73,7 @@ pub(super) fn visit<T: Send>(
             (all_below || globs.is_match(name))
                 && (wanted.excluded.is_empty() || !wanted.excluded.is_match(name))
         };
+        let each = |name, entry: &fs::DirEntry, metadata| each(name, &|| entry.path(), metadata);
         all.extend(walk(root, &base, &is_wanted, &each)?);
     }
     Ok(Visited {
@@ -193,94 +192,6 @@ fn glob_set(globs: &[String]) -> Result<GlobSet, FingerprintError> {
         glob: globs.join(" "),
         source,
     })
-}
-
-/// A thread's part of a walk. What it found goes to all when it ends.
-struct Part<'w, T> {
-    found: Vec<T>,
-    all: &'w Mutex<Vec<T>>,
-}
-
-impl<T> Drop for Part<'_, T> {
-    fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.append(&mut self.found);
-    }
-}
-
-fn walk<T: Send>(
-    root: &Path,
-    base: &str,
-    wanted: &(impl Fn(&str) -> bool + Sync),
-    each: &(impl Fn(String, PathBuf, Metadata) -> T + Sync),
-) -> Result<Vec<T>, FingerprintError> {
-    let start = root.join(base);
-    if !start.is_dir() {
-        return Ok(Vec::new());
-    }
-    let (all, failed) = (Mutex::new(Vec::new()), Mutex::new(None));
-    walker(root, &start).build_parallel().run(|| {
-        let mut part = Part {
-            found: Vec::new(),
-            all: &all,
-        };
-        let failed = &failed;
-        Box::new(move |entry| {
-            let visited = entry.and_then(|entry| file(root, entry, wanted));
-            match visited {
-                Ok(Some((name, path, metadata))) => part.found.push(each(name, path, metadata)),
-                Ok(None) => {}
-                // A folder that vanished during the walk has no files.
-                Err(error) if error.io_error().is_some_and(is_gone) => {}
-                Err(error) => {
-                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    *failed = Some(error);
-                    return WalkState::Quit;
-                }
-            }
-            WalkState::Continue
-        })
-    });
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match failed {
-        Some(source) => Err(FingerprintError::Walk {
-            path: start,
-            source,
-        }),
-        None => Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner)),
-    }
-}
-
-fn walker(root: &Path, start: &Path) -> WalkBuilder {
-    let mut builder = WalkBuilder::new(start);
-    builder
-        .hidden(false)
-        .ignore(false)
-        .require_git(false)
-        // Outside a repository, a `.gitignore` in some folder above, such as the home folder, is not about this project.
-        .parents(root.ancestors().any(|dir| dir.join(".git").exists()))
-        .filter_entry(|entry| !matches!(entry.file_name().to_str(), Some(".git" | ".devenv")));
-    builder
-}
-
-fn file(
-    root: &Path,
-    entry: ignore::DirEntry,
-    wanted: &impl Fn(&str) -> bool,
-) -> Result<Option<(String, PathBuf, Metadata)>, ignore::Error> {
-    let kind = entry.file_type();
-    if !kind.is_some_and(|kind| kind.is_file() || kind.is_symlink()) {
-        return Ok(None);
-    }
-    let Ok(below) = entry.path().strip_prefix(root) else {
-        return Ok(None);
-    };
-    let name = name(below);
-    if !wanted(&name) {
-        return Ok(None);
-    }
-    let metadata = entry.metadata()?;
-    Ok(Some((name, entry.into_path(), metadata)))
 }
 
 /// The path as text; bytes that are no UTF-8 are escaped, so that two names never become one.
