@@ -183,32 +183,53 @@ impl Seen {
     }
 }
 
+/// As [`content_hasher`] has it. A small file is hashed in one go, kind and content, which is what blake3 is fast at.
 fn hash(path: &Path, metadata: &Metadata, piece: &mut Vec<u8>) -> io::Result<blake3::Hash> {
-    let mut hasher = content_hasher(metadata.permissions().mode());
+    let kind = kind(metadata.permissions().mode());
     // One more than it should hold shows the end with the first read.
     let size = usize::try_from(metadata.len()).map_or(PIECE, |size| size.saturating_add(1));
-    let size = size.min(PIECE);
+    let size = size.saturating_add(kind.len()).min(PIECE);
     if piece.len() < size {
         piece.resize(size.next_power_of_two().min(PIECE), 0);
     }
+    piece[..kind.len()].copy_from_slice(kind);
     let mut file = File::open(path)?;
+    let mut filled = kind.len();
+    let mut hasher = None;
     loop {
-        let read = match file.read(piece) {
+        let read = match file.read(&mut piece[filled..]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             read => read?,
         };
-        hasher.update(&piece[..read]);
+        let content = &piece[..filled + read];
         // A regular file gives less than was asked for only at its end.
-        if read < piece.len() {
+        let is_end = content.len() < piece.len();
+        match hasher.as_mut() {
+            None if is_end => return Ok(blake3::hash(content)),
+            None => {
+                hasher.insert(blake3::Hasher::new()).update(content);
+            }
+            Some(hasher) => {
+                hasher.update(content);
+            }
+        }
+        if let (true, Some(hasher)) = (is_end, &hasher) {
             return Ok(hasher.finalize());
         }
+        filled = 0;
     }
 }
 
 /// What a file's content is added to, to get its digest.
 pub fn content_hasher(mode: u32) -> blake3::Hasher {
     let mut hasher = blake3::Hasher::new();
-    let executable = mode & 0o100 != 0;
-    hasher.update(if executable { b"exec\0" } else { b"file\0" });
+    hasher.update(kind(mode));
     hasher
+}
+
+fn kind(mode: u32) -> &'static [u8] {
+    match mode & 0o100 {
+        0 => b"file\0",
+        _ => b"exec\0",
+    }
 }

@@ -276,6 +276,33 @@ fn a_damaged_cache_is_an_empty_one() {
 }
 
 #[test]
+fn the_digest_is_of_kind_and_content_whatever_the_size() {
+    let piece = 256 << 10;
+    for size in [
+        0,
+        1,
+        2043,
+        piece - 6,
+        piece - 5,
+        piece - 4,
+        piece,
+        2 * piece - 5,
+        700_000,
+    ] {
+        let text: String = ('a'..='z').cycle().take(size).collect();
+        let folder = Folder::with(&[("x", &text)]);
+        let mut hasher = content_hasher(0o644);
+        hasher.update(text.as_bytes());
+        let expected = Digest(hasher.finalize().to_hex().to_string());
+        assert_eq!(
+            folder.inputs(&["x"])["file.x"],
+            Input::Content(expected),
+            "{size}"
+        );
+    }
+}
+
+#[test]
 fn many_files_are_read_on_all_cores() {
     let folder = Folder::with(&[]);
     for i in 0..500 {
