@@ -357,3 +357,23 @@ fn named_files_are_no_globs_and_may_lie_outside() {
     // As a list of globs, this would be the whole project.
     assert!(files(&[]).is_empty());
 }
+
+#[test]
+fn what_a_clone_excludes_is_left_out_in_all_of_its_worktrees() {
+    let folder = Folder::with(&[
+        ("main/.git/HEAD", "ref: refs/heads/main\n"),
+        ("main/.git/info/exclude", "*.local\n"),
+        ("main/.git/worktrees/w/commondir", "../..\n"),
+        ("main/.git/worktrees/w/HEAD", "ref: refs/heads/w\n"),
+        ("w/.git", "gitdir: ../main/.git/worktrees/w\n"),
+    ]);
+    for worktree in ["main", "w"] {
+        folder.write(&format!("{worktree}/a.local"), "");
+        folder.write(&format!("{worktree}/a.txt"), "");
+        let root = folder.root().join(worktree);
+        let cache = FileCache::load(&root, &root.join("cache"));
+        let found = fingerprint(&root, &["*".to_owned()], &cache).expect("readable");
+        let names: Vec<_> = found.keys().map(String::as_str).collect();
+        assert_eq!(names, ["file.a.txt"], "{worktree}");
+    }
+}

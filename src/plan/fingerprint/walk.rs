@@ -15,6 +15,7 @@ use ignore::{
 use rayon::prelude::*;
 
 use super::{FingerprintError, is_gone};
+use crate::sys::git;
 
 /// Gives name, entry and metadata of each wanted file to `each`. Names are relative to the root.
 pub(super) fn walk<T: Send>(
@@ -141,7 +142,9 @@ impl Ignores {
     fn added(above: &Arc<Self>, folder: &Path, has_rules: bool) -> Arc<Self> {
         let is_repository = folder.join(".git").exists();
         let own = has_rules.then(|| folder.join(".gitignore"));
-        let exclude = is_repository.then(|| folder.join(".git/info/exclude"));
+        // Of all worktrees of the clone.
+        let exclude = git::repository(folder).filter(|_| is_repository);
+        let exclude = exclude.map(|repository| repository.common.join("info/exclude"));
         let rules = [own, exclude].into_iter().flatten();
         let rules = rules.filter_map(|file| {
             let mut builder = GitignoreBuilder::new(folder);
