@@ -101,6 +101,9 @@ impl Context {
     pub fn ephemeral(&self) -> Self {
         let mut other = self.fresh();
         other.scope = Scope::Ephemeral;
+        if let Some(root) = self.root.get() {
+            other.root.get_or_init(|| root.clone());
+        }
         other
     }
 

@@ -128,7 +128,9 @@ async fn left_by_ci(cx: &Context, args: &Args) -> Result<(), Fault> {
         true => Built::Remove,
         false => Built::Keep,
     };
-    everything(&own, images).await
+    everything(&own, images).await?;
+    anstream::eprintln!("Took down what a killed `devenv ci` had left");
+    Ok(())
 }
 
 /// Whose things are to go, when there is no plan: the file's, if it can be read at all.

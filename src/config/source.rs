@@ -73,6 +73,20 @@ impl Source {
             .filter_map(|path| path.last().map(String::as_str))
     }
 
+    /// Keys below this one whose value the environment has a part in, joined by dots, and what the file says there.
+    pub fn from_environment(&self, path: &KeyPath) -> BTreeMap<String, String> {
+        let below = self.spans.range(path.clone()..);
+        let below = below.take_while(|(key, _)| key.0.starts_with(&path.0));
+        below
+            .filter_map(|(key, spans)| {
+                let written = self.text.get(spans.value.clone())?;
+                let is_leaf = self.keys_of(key).next().is_none();
+                let field = key.0[path.0.len()..].join(".");
+                (is_leaf && written.contains("${env.")).then(|| (field, written.to_owned()))
+            })
+            .collect()
+    }
+
     /// Line and column of a byte range.
     pub fn place(&self, span: Range<usize>) -> Place {
         Place::of(&self.text, span)

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{GitError, Oid, Repository, ask::Ask};
+use super::{
+    GitError, Oid, Repository,
+    ask::{Ask, LOCAL_VARIABLES},
+};
 
 impl Repository {
     /// Whether index and files are those of the tree, with no file beside them that git does not ignore, and no submodule that
@@ -39,6 +42,26 @@ impl Repository {
             tokio::try_join!(index.question(), status.answer(b""), flags.answer(b""))?;
         let is_as_index = entries(&status).all(|entry| entry.get(1) == Some(&b' '));
         Ok(index && is_as_index && entries(&flags).all(|entry| entry.starts_with(b"H ")))
+    }
+
+    /// How tracked files differ from the worktree's own index, as a unified diff.
+    pub async fn diff(&self) -> Result<String, GitError> {
+        let mut ask = Ask::of(
+            self,
+            &[
+                "--no-optional-locks",
+                "diff",
+                "--no-color",
+                "--no-ext-diff",
+                "--no-renames",
+                "--src-prefix=a/",
+                "--dst-prefix=b/",
+            ],
+        );
+        // A hook is told of the index of another one.
+        ask.env_remove = LOCAL_VARIABLES.map(str::to_owned).to_vec();
+        let diff = ask.answer(b"").await?;
+        Ok(String::from_utf8_lossy(&diff).into_owned())
     }
 
     /// Whether git ignores the path. It does not know of one behind a link.

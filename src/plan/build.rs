@@ -47,7 +47,7 @@ impl Plan {
         builder.ci_files();
         builder.upstream_of_tasks();
         let steps = builder.steps;
-        let hash = hash(&config.project.name, &steps);
+        let hash = hash(config, &steps);
         Plan {
             project: config.project.name.clone(),
             steps,
@@ -59,9 +59,18 @@ impl Plan {
     pub fn up_goals(&self) -> BTreeSet<StepId> {
         self.steps
             .keys()
-            .filter(|id| id.kind.is_brought_up())
+            .filter(|id| id.kind.is_brought_up() && !self.is_only_for_others(id))
             .cloned()
             .collect()
+    }
+
+    /// An image that nothing uses but steps that `up` does not bring up.
+    fn is_only_for_others(&self, id: &StepId) -> bool {
+        let users = self.steps.values().filter(|step| step.needs.contains(id));
+        let mut users = users.peekable();
+        id.kind == StepKind::Image
+            && users.peek().is_some()
+            && users.all(|step| !step.kind.is_brought_up())
     }
 
     /// The edges, for order and closure.
@@ -483,10 +492,18 @@ fn command_of<'a>(name: &'a str, tool: &'a Tool) -> &'a str {
         .unwrap_or(name)
 }
 
-/// Digest of the canonical JSON of steps and edges.
-fn hash(project: &str, steps: &BTreeMap<StepId, Step>) -> Digest {
-    let canonical =
-        serde_json::json!({ "project": project, "steps": steps.values().collect::<Vec<_>>() });
+/// Digest of the canonical JSON of steps and edges. What the environment of a machine gives is no part of it.
+fn hash(config: &Config, steps: &BTreeMap<StepId, Step>) -> Digest {
+    let steps = steps.values().map(|step| {
+        serde_json::json!({
+            "id": step.id,
+            "needs": step.needs,
+            "feeds": step.feeds,
+            "facts": step.facts(&config.source),
+        })
+    });
+    let steps: Vec<_> = steps.collect();
+    let canonical = serde_json::json!({ "project": config.project.name, "steps": steps });
     Digest::of(canonical.to_string())
 }
 

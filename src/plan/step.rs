@@ -7,8 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Inputs, Reason};
-use crate::config::{KeyPath, StepId, StepKind};
+use super::{Digest, Input, Inputs, Reason};
+use crate::config::{KeyPath, Source, StepId, StepKind};
 
 /// One node: what it is, what must have finished before it, and what its definition says.
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +32,20 @@ pub struct Step {
 }
 
 impl Step {
+    /// All that is known of it on every machine, field by field: where a value comes from the environment, what the file says.
+    pub fn facts(&self, source: &Source) -> Inputs {
+        let fields = self.definition.0.iter().chain(&self.aside.0);
+        let mut facts: BTreeMap<_, _> = fields
+            .map(|(field, value)| (field.clone(), value.clone()))
+            .collect();
+        for (field, written) in source.from_environment(&self.site) {
+            if let Some(value) = facts.get_mut(&field) {
+                *value = Input::Text(written);
+            }
+        }
+        Inputs(facts)
+    }
+
     /// Whether it may write this path of the project, or something in it.
     pub fn may_write(&self, path: &Path) -> bool {
         let mut writes = self.writes.iter();

@@ -36,6 +36,8 @@ pub struct Compared {
     /// `None` when it is not there.
     pub found: Option<String>,
     pub wanted: String,
+    /// Where the plan differs from that of the file on disk.
+    pub differences: Vec<String>,
 }
 
 impl Compared {
@@ -48,22 +50,18 @@ impl Compared {
         self.found.as_deref().map(mirror::origin)
     }
 
-    /// Unified diff from the disk to what would be generated.
+    /// Unified diff from the disk to what would be generated, without the facts of the plan, which no person reads.
     pub fn diff(&self) -> String {
         let found = self.found.as_deref().unwrap_or_default();
         let path = &self.file.path;
-        TextDiff::from_lines(found, &self.wanted)
+        let (found, wanted) = (mirror::parts(found).0, mirror::parts(&self.wanted).0);
+        if found == wanted {
+            return String::new();
+        }
+        TextDiff::from_lines(found, wanted)
             .unified_diff()
             .header(path, &format!("{path} (generated)"))
             .to_string()
-    }
-
-    /// Where the plan differs from that of the file on disk.
-    pub fn differences(&self, plan: &Plan) -> Vec<String> {
-        let found = self.found.as_deref();
-        found
-            .and_then(|text| mirror::differences(text, plan))
-            .unwrap_or_default()
     }
 }
 
@@ -77,10 +75,14 @@ pub fn compare(root: &Path, config: &Config, plan: &Plan) -> Result<Vec<Compared
             Some(Origin::Foreign) | None => "",
         };
         let wanted = file.text(config, plan, user);
+        let differences = found
+            .as_deref()
+            .and_then(|text| mirror::differences(text, plan, &config.source));
         Ok(Compared {
             file,
             found,
             wanted,
+            differences: differences.unwrap_or_default(),
         })
     });
     compared.collect()
@@ -166,14 +168,20 @@ pub(super) fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
 /// It was found wanting when it was decided on, and a check mends nothing.
 pub(super) fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     let stale = stale(cx)?;
-    let faults = stale.iter().map(|file| fault(file, &cx.steps.plan));
-    match Fault::all(faults.collect()) {
-        Some(fault) => Err(fault),
+    let mut faults: Vec<_> = stale.iter().map(fault).collect();
+    match faults.len() {
         // It was generated in the meantime, or a run was forced.
-        None => Ok(Acted {
+        0 => Ok(Acted {
             output: Output::default(),
             summary: "Up to date".into(),
         }),
+        1 => Err(faults.remove(0)),
+        many => Err(Fault::new(format!(
+            "{} of `{}` are not up to date",
+            count(many, "file"),
+            cx.id()
+        ))
+        .after(faults)),
     }
 }
 
@@ -185,7 +193,7 @@ fn stale(cx: &Cx<'_>) -> Result<Vec<Compared>, Fault> {
 }
 
 /// What is wrong with a file, with the facts of the plan that differ.
-pub fn fault(compared: &Compared, plan: &Plan) -> Fault {
+pub fn fault(compared: &Compared) -> Fault {
     let File { path, step, .. } = &compared.file;
     let regenerate = format!("run `devenv ci generate {}` and commit the file", step.name);
     let fault = match compared.origin() {
@@ -203,10 +211,12 @@ pub fn fault(compared: &Compared, plan: &Plan) -> Fault {
             .help(format!("move the changes between these lines or into devenv.toml, then run `devenv ci generate {} --force`, which drops them", step.name)),
         Some(Origin::Own { .. }) => Fault::new(format!("`{path}` is not as generated")).help(regenerate),
     };
-    let fault = fault
-        .at_file(path, compared.first_difference(), 1)
-        .note(compared.diff());
-    match compared.differences(plan).as_slice() {
+    let fault = fault.at_file(path, compared.first_difference(), 1);
+    let fault = match compared.diff() {
+        diff if diff.is_empty() => fault,
+        diff => fault.note(diff),
+    };
+    match compared.differences.as_slice() {
         [] => fault,
         facts => fault.note(format!(
             "the plan differs from the one it was made from:\n{}",

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     process::Child,
@@ -27,6 +27,9 @@ pub use beside::{Beside, end_with_input};
 
 /// How long a child may take to obey SIGTERM before its group is killed.
 pub const GRACE: Duration = Duration::from_secs(5);
+
+/// How often to look whether a group has ended: nothing tells of the end of what is no child.
+const POLL: Duration = Duration::from_millis(10);
 
 /// A forked child becomes its own program within a millisecond or so.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -200,10 +203,12 @@ impl Spawn {
             .split_first()
             .map_or(("", &[][..]), |(program, args)| (program.as_str(), args));
         let mut command = tokio::process::Command::new(self.program(program));
-        command.args(args).envs(&self.env);
+        command.args(args);
         for name in &self.env_remove {
             command.env_remove(name);
         }
+        // Of the inherited ones: what is given to the child stays, whatever the caller has by that name.
+        command.envs(&self.env);
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
@@ -312,9 +317,21 @@ impl Group {
         }
     }
 
+    fn has_members(&self) -> bool {
+        self.id
+            .is_some_and(|id| test_kill_process_group(id).is_ok())
+    }
+
     async fn end(mut self, child: &mut Child) {
         self.signal(Signal::TERM);
-        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+        // A shell may end before what it runs does.
+        let gone = async {
+            let _ = child.wait().await;
+            while self.has_members() {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        if tokio::time::timeout(GRACE, gone).await.is_err() {
             self.signal(Signal::KILL);
             let _ = child.wait().await;
         }
@@ -397,5 +414,37 @@ mod tests {
         let error = finished.await.expect_err("it was cancelled");
         assert!(matches!(error, ProcessError::Cancelled { .. }), "{error}");
         assert_eq!(taken, 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_given_to_a_child_stays_whatever_is_taken_from_it() {
+        let spawn = Spawn {
+            env: [("HOME".to_owned(), "given".into())].into(),
+            env_remove: vec!["HOME".into()],
+            ..Spawn::new(["sh", "-c", "echo $HOME"])
+        };
+        let output = spawn.output().await.expect("a shell");
+        assert_eq!(output.stdout, b"given\n");
+    }
+
+    #[tokio::test]
+    async fn what_a_shell_leaves_in_its_group_ends_with_it() {
+        // The shell ends at SIGTERM; what it started does not care.
+        let script =
+            "trap 'exit 0' TERM; (trap '' TERM; echo $$; while :; do sleep 0.1; done) & wait";
+        let cancel = CancellationToken::new();
+        let mut group = None;
+        let spawn = Spawn::new(["sh", "-c", script]);
+        let run = spawn.run(&cancel, |line| {
+            group = line.trim().parse().ok().and_then(Pid::from_raw);
+            cancel.cancel();
+            ready(())
+        });
+        assert!(matches!(run.await, Err(ProcessError::Cancelled { .. })));
+        let group = group.expect("the shell told its own pid");
+        // What was killed may still wait to be reaped by who adopted it.
+        while test_kill_process_group(group).is_ok() {
+            tokio::time::sleep(POLL).await;
+        }
     }
 }

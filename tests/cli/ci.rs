@@ -146,7 +146,9 @@ fn writes_what_is_named_keeps_what_is_the_users_and_deletes_what_nothing_asks_fo
     ] {
         assert!(stale.stderr.contains(part), "{part}: {}", stale.stderr);
     }
-    let again = project.ok(&["ci", "generate"]).stdout;
+    let kept = project.run(&["ci", "generate"]);
+    assert_eq!(kept.code, 0, "{}", kept.all());
+    let again = kept.stdout;
     assert!(again.contains("Deleted 1 file: .gitlab-ci.yml"), "{again}");
     assert!(project.read(FILES[0]).contains(own));
     assert!(!project.join(FILES[2]).exists());
@@ -188,12 +190,72 @@ fn nothing_is_lost_that_devenv_did_not_write() {
 }
 
 #[test]
-fn the_check_names_what_another_machine_has_otherwise() {
+fn a_file_that_nothing_asks_for_stays_while_it_holds_lines_of_the_user() {
     let project = Project::new(PROJECT);
     project.ok(&["ci", "generate"]);
-    let mut command = project.command(&["ci", "check", "--output", "json"]);
-    let output = command.env("LEVEL", "debug").output().expect("devenv");
-    let ran = Ran::from(output, project.path());
+    let own = "own:\n  script: [make]\n";
+    let text = project
+        .read(FILES[2])
+        .replace("# <<< yours", &format!("{own}# <<< yours"));
+    project.write(FILES[2], &text);
+    let config = PROJECT.replace("[ci.gitlab]\nimage = \"debian:trixie\"\n", "");
+    project.write("devenv.toml", &config);
+    let refused = project.run(&["ci", "generate"]);
+    assert_eq!(refused.code, 2, "{}", refused.all());
+    assert!(
+        refused.stderr.contains("it holds lines of yours"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(project.read(FILES[2]), text);
+    project.ok(&["ci", "generate", "--force"]);
+    assert!(!project.join(FILES[2]).exists());
+}
+
+/// As git leaves them when two branches have each added something.
+#[test]
+fn facts_of_two_branches_are_written_anew_and_not_shown() {
+    let project = Project::new(PROJECT);
+    project.ok(&["ci", "generate"]);
+    let merged = project.read(FILES[0]).replace(
+        "# plan ",
+        "<<<<<<< HEAD\n# plan 0123\n=======\n# plan 4567\n>>>>>>> other\n# plan ",
+    );
+    project.write(FILES[0], &merged);
+    let stale = project.run(&["ci", "check"]);
+    assert_eq!(stale.code, 1, "{}", stale.all());
+    assert!(!stale.stderr.contains("@@"), "{}", stale.stderr);
+    project.ok(&["ci", "generate"]);
+    project.ok(&["ci", "check"]);
+}
+
+#[test]
+fn what_the_environment_gives_is_no_part_of_the_plan() {
+    let project = Project::new(PROJECT);
+    project.ok(&["ci", "generate"]);
+    let hash = project.ok(&["plan", "--hash"]).stdout;
+    for args in [
+        &["ci", "check"][..],
+        &["run", "ci.github"],
+        &["plan", "--hash"],
+    ] {
+        let mut command = project.command(args);
+        let output = command.env("LEVEL", "debug").output().expect("devenv");
+        let ran = Ran::from(output, project.path());
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.all());
+        if args[0] == "plan" {
+            assert_eq!(ran.stdout, hash);
+        }
+    }
+}
+
+#[test]
+fn the_check_names_what_the_plan_has_otherwise() {
+    let project = Project::new(PROJECT);
+    project.ok(&["ci", "generate"]);
+    let changed = PROJECT.replace("env.LEVEL:-info", "env.LEVEL:-warn");
+    project.write("devenv.toml", &changed);
+    let ran = project.run(&["ci", "check", "--output", "json"]);
     assert_eq!(ran.code, 1, "{}", ran.all());
     let answer: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
     assert_eq!(answer["answer"]["changed"][0]["path"], FILES[0]);
@@ -202,17 +264,11 @@ fn the_check_names_what_another_machine_has_otherwise() {
         serde_json::json!(["`task.test`: env.LEVEL"])
     );
     // As a step, such as in a hook.
-    let step = project.run(&["run", "ci.github"]);
-    assert_eq!(step.code, 0, "{}", step.all());
-    let mut command = project.command(&["run", "ci.github"]);
-    let output = command.env("LEVEL", "debug").output().expect("devenv");
-    let ran = Ran::from(output, project.path());
+    let ran = project.run(&["run", "ci.github"]);
     assert_eq!(ran.code, 1, "{}", ran.all());
-    assert!(
-        ran.stderr.contains("`task.test`: env.LEVEL"),
-        "{}",
-        ran.stderr
-    );
+    for part in ["`task.test`: env.LEVEL", "2 files of `ci.github`"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
 }
 
 #[test]

@@ -7,7 +7,6 @@ use serde::Serialize;
 use crate::{
     cli::context::Context,
     event::{Explain, Fault, FaultClass, count},
-    plan::Plan,
     steps::ci::{self, Compared},
 };
 
@@ -45,13 +44,10 @@ pub fn run(cx: &Context, _: &Args) -> Result<ExitCode, Fault> {
             .into_iter()
             .map(|compared| compared.file.path)
             .collect(),
-        changed: stale
-            .iter()
-            .map(|compared| changed(compared, &plan))
-            .collect(),
+        changed: stale.iter().map(changed).collect(),
         orphans,
     };
-    let wrong = stale.iter().map(|compared| ci::fault(compared, &plan));
+    let wrong = stale.iter().map(ci::fault);
     let left = answer.orphans.iter().map(|path| orphan(path));
     match Fault::all(wrong.chain(left).collect()) {
         Some(fault) => {
@@ -66,11 +62,11 @@ pub fn run(cx: &Context, _: &Args) -> Result<ExitCode, Fault> {
     }
 }
 
-fn changed(compared: &Compared, plan: &Plan) -> Changed {
+fn changed(compared: &Compared) -> Changed {
     Changed {
         path: compared.file.path.clone(),
         diff: compared.diff(),
-        plan: compared.differences(plan),
+        plan: compared.differences.clone(),
     }
 }
 

@@ -8,7 +8,7 @@ use super::Service;
 use crate::{
     cli::context::Context,
     event::{Explain, Fault, FaultClass, count},
-    mirror::ci::Origin,
+    mirror::ci::{Origin, origin},
     steps::ci::{self, Compared},
     sys::fs::write_atomic,
 };
@@ -43,7 +43,7 @@ pub fn run(cx: &Context, args: &Args) -> Result<ExitCode, Fault> {
         Some(Origin::Edited { .. }) => !args.force,
         Some(Origin::Own { .. }) | None => false,
     });
-    let kept = kept.map(|compared| ci::fault(compared, &plan).class(FaultClass::Usage));
+    let kept = kept.map(|compared| ci::fault(compared).class(FaultClass::Usage));
     // Nothing is written unless all can be.
     if let Some(fault) = Fault::all(kept.collect()) {
         return Err(fault);
@@ -59,11 +59,26 @@ pub fn run(cx: &Context, args: &Args) -> Result<ExitCode, Fault> {
         answer.written.push(path);
     }
     for path in ci::orphans(&root, &config).map_err(|error| error.explain())? {
+        let text = fs::read_to_string(root.join(&path)).unwrap_or_default();
+        let is_pure = matches!(origin(&text), Origin::Own { user } if user.is_empty());
+        if !is_pure && !args.force {
+            return Err(not_deleted(&path));
+        }
         fs::remove_file(root.join(&path)).map_err(|error| failed("delete", &path, &error))?;
         answer.deleted.push(path);
     }
     cx.answer(&answer, || text(&answer));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Generated once, but it holds something of the user's.
+fn not_deleted(path: &str) -> Fault {
+    Fault::new(format!(
+        "nothing in devenv.toml asks for `{path}` any more, and it holds lines of yours"
+    ))
+    .class(FaultClass::Usage)
+    .at_file(path, 1, 1)
+    .help("move them elsewhere, then run `devenv ci generate --force`, which deletes it; to keep the file, take away its first line")
 }
 
 fn write(cx: &Context, compared: &Compared) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use super::{place::Place, private, steps::Checked, subject::Tree};
 use crate::{
     cli::{context::Context, runtime::Wanted},
     engine::{self, Signal},
-    event::{Explain, Fault, FaultClass},
+    event::{Explain, Fault, FaultClass, quoted},
     git::{Given, LOCAL_VARIABLES, Repository, Worktree},
     sys::process::Spawn,
 };
@@ -55,9 +55,44 @@ pub async fn tree(
         let spawn = spawn(cx, hook, &folder, BTreeMap::new())?;
         finish(&spawn, signals.as_mut()).await
     };
-    let checked = checked.await;
+    let checked = match checked.await {
+        Ok(Verdict::Passed(checked)) => unchanged(&worktree)
+            .await
+            .map(|()| Verdict::Passed(checked)),
+        checked => checked,
+    };
     private::take_down(cx, &worktree, &place.project).await;
     checked
+}
+
+/// Lines of a diff that help; git shows all.
+const SHOWN: usize = 60;
+
+/// A step that writes files which are committed has passed for others than those: generated code that was forgotten, a format.
+async fn unchanged(worktree: &Worktree) -> Result<(), Fault> {
+    let repository = Repository::find(&Given {
+        cwd: worktree.top(),
+        ..Given::default()
+    });
+    let Some(repository) = repository else {
+        return Ok(());
+    };
+    let diff = repository.diff().await.map_err(|error| error.explain())?;
+    let files: Vec<_> = diff
+        .lines()
+        .filter_map(|line| line.strip_prefix("--- a/"))
+        .collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<_> = diff.lines().take(SHOWN).collect();
+    let fault = Fault::new(format!(
+        "the steps wrote files that are committed otherwise: {}",
+        quoted(&files)
+    ));
+    Err(fault
+        .note(shown.join("\n"))
+        .help("run the steps here (`devenv run STEP`), and commit what they write"))
 }
 
 /// Checks the project's folder as it is.

@@ -32,6 +32,7 @@ pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
     protos(report, config);
     histories(report, config);
     asked(report, config);
+    ci_files(report, config);
     outputs(report, config);
 }
 
@@ -51,6 +52,43 @@ fn asked(report: &mut Report<'_>, config: &Config) {
             report
                 .at_key(&at, format!("`[{at}]` has no `deploy` steps"))
                 .help("name the steps that bring the project there: `deploy = [\"task.deploy\"]`");
+        }
+    }
+}
+
+/// GitHub reads workflows from one folder, and each file is one service's.
+fn ci_files(report: &mut Report<'_>, config: &Config) {
+    let ci = config.ci.as_ref();
+    let mut files = Vec::new();
+    if let Some(github) = ci.and_then(|ci| ci.github.as_ref()) {
+        let at = KeyPath::of(["ci", "github"]);
+        let own = [("file", &github.file), ("deploy_file", &github.deploy_file)];
+        for (key, file) in own {
+            let path = plain(file);
+            let is_workflow = path.parent() == Some(".github/workflows".as_ref())
+                && path
+                    .extension()
+                    .is_some_and(|end| end == "yml" || end == "yaml");
+            if !is_workflow {
+                report
+                    .at_value(&at.join(key), format!("GitHub does not read `{file}`"))
+                    .label("expected such as \".github/workflows/devenv.yml\"");
+            }
+            files.push((at.join(key), path));
+        }
+    }
+    if let Some(gitlab) = ci.and_then(|ci| ci.gitlab.as_ref()) {
+        files.push((KeyPath::of(["ci", "gitlab", "file"]), plain(&gitlab.file)));
+    }
+    for (index, (at, path)) in files.iter().enumerate() {
+        let other = files[..index].iter().find(|(_, other)| other == path);
+        if let Some((other, _)) = other {
+            report
+                .at_value(
+                    at,
+                    format!("`{other}` and `{at}` are both `{}`", path.display()),
+                )
+                .label("give one of them another name");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What marks a generated file: its first line, the fence around what is the user's, and in the last line a digest of all that is not.
+//! What marks a generated file: its first line, the fence around what is the user's, and behind all that a person reads the facts of the plan, with a
+//! digest of the rest.
 
 use crate::{config::StepId, plan::Digest};
 
@@ -7,6 +8,7 @@ const OPEN: &str =
     "# >>> yours: what stands between these two lines stays when this file is generated again";
 const CLOSE: &str = "# <<< yours";
 const SEAL: &str = "# written ";
+const HEADING: &str = "# The plan that this file was made from. `devenv ci` says where the plan of its checkout differs.";
 const DIGITS: usize = 16;
 
 /// The first line, with its end.
@@ -17,10 +19,9 @@ pub fn first_line(step: &StepId) -> String {
     )
 }
 
-/// The text with its last line, which tells whether anybody changed it since.
-pub fn sealed(text: String) -> String {
-    let seal = seal(&text);
-    text + &seal
+/// Body and facts, with a last line that tells whether anybody changed the body since.
+pub fn sealed(body: &str, facts: &str) -> String {
+    format!("{body}{HEADING}\n{facts}{}\n", seal(body))
 }
 
 /// The fence with what is in it, at this indentation.
@@ -43,20 +44,29 @@ pub fn origin(text: &str) -> Origin<'_> {
     if !text.starts_with(SIGNATURE) {
         return Origin::Foreign;
     }
-    let last = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
-    let (rest, last) = text.split_at(last);
-    let (start, end) = fenced(rest).unwrap_or_default();
-    let user = &rest[start..end];
-    match last == seal(rest) {
+    let (body, tail) = parts(text);
+    let (start, end) = fenced(body).unwrap_or_default();
+    let user = &body[start..end];
+    // After a merge of two branches the facts of both may stand there.
+    let seal = seal(body);
+    match tail.lines().any(|line| line == seal) {
         true => Origin::Own { user },
         false => Origin::Edited { user },
     }
 }
 
-fn seal(text: &str) -> String {
-    let (start, end) = fenced(text).unwrap_or_default();
-    let without = [&text[..start], &text[end..]].concat();
-    format!("{SEAL}{}\n", &Digest::of(without).0[..DIGITS])
+/// What a person reads, and the facts of the plan behind it, which are written anew each time.
+pub fn parts(text: &str) -> (&str, &str) {
+    match text.find(HEADING) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    }
+}
+
+fn seal(body: &str) -> String {
+    let (start, end) = fenced(body).unwrap_or_default();
+    let without = [&body[..start], &body[end..]].concat();
+    format!("{SEAL}{}", &Digest::of(without).0[..DIGITS])
 }
 
 /// Where what stands in the fence begins and ends; `None` without a whole one.

@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{Digest, Plan, Step};
+use crate::{
+    config::Source,
+    plan::{Digest, Plan, Step},
+};
 
-const HEADING: &str = "# The plan that this file was made from. `devenv ci` says where the plan of its checkout differs.";
 const HASH: &str = "# plan ";
 const FACT: &str = "# fact ";
 /// Digits of a digest: enough to tell two values of one field apart.
@@ -15,25 +17,21 @@ const DIGITS: usize = 8;
 /// Step and field → start of the digest of its value.
 type Facts = BTreeMap<(String, String), String>;
 
-/// The last lines of a generated file.
-pub fn lines(plan: &Plan) -> String {
-    let facts = of_plan(plan).into_iter();
+/// Lines for the end of a generated file.
+pub fn lines(plan: &Plan, source: &Source) -> String {
+    let facts = of_plan(plan, source).into_iter();
     let facts = facts.map(|((step, field), digest)| format!("{FACT}{digest} {step} {field}\n"));
-    format!(
-        "{HEADING}\n{HASH}{}\n{}",
-        plan.hash,
-        facts.collect::<String>()
-    )
+    format!("{HASH}{}\n{}", plan.hash, facts.collect::<String>())
 }
 
 /// Where the plan differs from the one that the file was made from, such as "`task.lint`: run": empty where it does not. `None` when
 /// the file holds no plan.
-pub fn differences(text: &str, plan: &Plan) -> Option<Vec<String>> {
+pub fn differences(text: &str, plan: &Plan, source: &Source) -> Option<Vec<String>> {
     let (hash, then) = read(text)?;
     if hash == plan.hash.0 {
         return Some(Vec::new());
     }
-    let now = of_plan(plan);
+    let now = of_plan(plan, source);
     let keys: BTreeSet<_> = then.keys().chain(now.keys()).collect();
     let mut found: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for key in keys {
@@ -52,22 +50,22 @@ pub fn differences(text: &str, plan: &Plan) -> Option<Vec<String>> {
     Some(told.collect())
 }
 
-fn of_plan(plan: &Plan) -> Facts {
+fn of_plan(plan: &Plan, source: &Source) -> Facts {
     let mut facts = Facts::new();
     facts.insert(("project".into(), "name".into()), digest(&plan.project));
     for step in plan.steps.values() {
-        facts.extend(of_step(step));
+        facts.extend(of_step(step, source));
     }
     facts
 }
 
-fn of_step(step: &Step) -> Facts {
+fn of_step(step: &Step, source: &Source) -> Facts {
     let id = step.id.to_string();
-    let fields = step.definition.0.iter().chain(&step.aside.0);
+    let fields = step.facts(source).0.into_iter();
     // The format of keys is the same for all, and the needs come below, with those that references make.
-    let fields = fields.filter(|(field, _)| *field != "schema" && !field.starts_with("needs."));
+    let fields = fields.filter(|(field, _)| field != "schema" && !field.starts_with("needs."));
     let fields = fields.map(|(field, value)| {
-        let value = serde_json::to_string(value).expect("inputs are plain data");
+        let value = serde_json::to_string(&value).expect("inputs are plain data");
         // One line each, whatever a file is called.
         let field = field.escape_debug().to_string();
         ((id.clone(), field), digest(&value))

@@ -16,7 +16,7 @@ use crate::{
     plan::Plan,
 };
 
-pub use block::{Origin, origin};
+pub use block::{Origin, origin, parts};
 pub use facts::differences;
 
 /// A file of a CI service.
@@ -80,7 +80,10 @@ impl File {
             }
         };
         let first = block::first_line(&self.step);
-        block::sealed(format!("{first}{body}\n{}", facts::lines(plan)))
+        block::sealed(
+            &format!("{first}{body}\n"),
+            &facts::lines(plan, &config.source),
+        )
     }
 }
 

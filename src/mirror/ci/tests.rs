@@ -295,8 +295,8 @@ fn what_differs_in_the_plan_is_named() {
     let written = &texts(PROJECT, "")[0].1;
     let differs = |from: &str, to: &str| {
         assert!(PROJECT.contains(from), "{from}");
-        let (_, plan) = read(&PROJECT.replace(from, to));
-        differences(written, &plan).expect("the file holds its plan")
+        let (config, plan) = read(&PROJECT.replace(from, to));
+        differences(written, &plan, &config.source).expect("the file holds its plan")
     };
     assert_eq!(differs("shop", "shop"), Vec::<String>::new());
     assert_eq!(differs("make test", "make tests"), ["`task.test`: run"]);
@@ -315,6 +315,6 @@ fn what_differs_in_the_plan_is_named() {
         differs("name = \"shop\"", "name = \"shed\""),
         ["`project`: name"]
     );
-    let (_, plan) = read(PROJECT);
-    assert_eq!(differences("name: x\n", &plan), None);
+    let (config, plan) = read(PROJECT);
+    assert_eq!(differences("name: x\n", &plan, &config.source), None);
 }

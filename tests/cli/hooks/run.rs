@@ -286,3 +286,29 @@ fn stale_generated_code_is_refused_with_its_diff() {
     assert!(passed.contains("1 check passed"), "{passed}");
     assert!(pushes(&git, "again").contains("was checked before"));
 }
+
+#[test]
+fn what_a_task_would_write_otherwise_is_refused() {
+    let file = "[project]\nname = \"hooked\"\n[task.gen]\nrun = \"tr a-z A-Z < in.txt > gen.txt\"\ninputs = [\"in.txt\"]\n\
+                outputs = [\"gen.txt\"]\n[hook.pre-push]\nrun = [\"task.gen\"]\n";
+    let git = repository("", file);
+    git.write("work/in.txt", "one\n");
+    git.ok("work", &["run", "gen"]);
+    git.ok("work", &["hooks", "install"]);
+    commit(&git, "work");
+    pushes(&git, "main");
+    git.write("work/in.txt", "two\n");
+    commit(&git, "work");
+    let refused = git.try_git("work", &["push", "origin", "main"]);
+    assert_ne!(refused.code, 0);
+    for part in [
+        "the steps wrote files that are committed otherwise: `gen.txt`",
+        "-ONE",
+        "+TWO",
+    ] {
+        assert!(refused.stderr.contains(part), "{part} in {}", refused.all());
+    }
+    git.ok("work", &["run", "gen"]);
+    commit(&git, "work");
+    assert!(pushes(&git, "main").contains("1 check passed"));
+}
