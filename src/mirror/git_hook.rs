@@ -57,7 +57,7 @@ impl Shim<'_> {
              fi\n\
              {find}\
              if [ ! -x \"$devenv\" ]; then\n    \
-                 echo \"{hook}: devenv is not on PATH{nor}: put it there, or skip the hook once with DEVENV_HOOKS=0\" >&2\n    \
+                 echo \"{hook}: devenv is not on PATH{nor}: 'cargo install --locked devenv' puts it there, DEVENV_HOOKS=0 skips the hook once\" >&2\n    \
                  exit 1\n\
              fi\n\
              exec \"$devenv\" hooks run --shim \"$0\" --project {project} {hook} -- \"$@\"\n"
@@ -134,7 +134,7 @@ mod tests {
             fi
             devenv=$(command -v devenv) || devenv='/opt/my tools/devenv'
             if [ ! -x "$devenv" ]; then
-                echo "pre-push: devenv is not on PATH nor where it was: put it there, or skip the hook once with DEVENV_HOOKS=0" >&2
+                echo "pre-push: devenv is not on PATH nor where it was: 'cargo install --locked devenv' puts it there, DEVENV_HOOKS=0 skips the hook once" >&2
                 exit 1
             fi
             exec "$devenv" hooks run --shim "$0" --project 'it'\''s/here' pre-push -- "$@"

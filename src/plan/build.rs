@@ -602,4 +602,14 @@ mod tests {
         }
         assert_eq!(built("ready = { timeout = \"60s\" }").hash, plain.hash);
     }
+
+    #[test]
+    fn an_image_that_only_a_task_runs_in_is_no_goal_of_up() {
+        let plan = built(
+            "[image.tool]\nref = \"tool\"\n[image.free]\nref = \"free\"\n[task.t]\nrun = \"x\"\nin = \"tool\"\n",
+        );
+        let goals: Vec<_> = plan.up_goals().iter().map(ToString::to_string).collect();
+        let images: Vec<_> = goals.iter().filter(|id| id.starts_with("image.")).collect();
+        assert_eq!(images, ["image.free", "image.postgres:15", "image.web"]);
+    }
 }

@@ -33,7 +33,7 @@ impl Cx<'_> {
         match record.since {
             Since::Nothing => reasons.extend(self.changed_outputs(&record.outputs).await?),
             Since::Unfinished => reasons.push(Reason::State {
-                what: "its last run did not finish".into(),
+                what: "its last run failed or did not finish".into(),
             }),
         }
         if reasons.is_empty() {

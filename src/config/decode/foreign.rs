@@ -106,7 +106,7 @@ fn task(key: &str) -> Option<&'static str> {
         "sources" => "devenv calls it `inputs`",
         "generates" => "devenv calls it `outputs`",
         "image" | "volumes" | "ports" => {
-            "a task runs on this machine; what runs in a container is `[service.NAME]`"
+            "a task runs on this machine, or in a container of an image: `in = \"redis:7\"`; what keeps running is `[service.NAME]`"
         }
         _ => return None,
     })
