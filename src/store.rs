@@ -28,7 +28,7 @@ use crate::{
 
 pub use commands::{Begun, BegunContainer, Inside, Killed};
 pub use ready::Readiness;
-pub use results::{Results, ResultsError, TaskResult};
+pub use results::{Restored, Results, ResultsError, TaskResult, is_temporary};
 pub use run_log::RunLog;
 
 /// The `.devenv/` folder of one worktree.

@@ -19,6 +19,25 @@ impl Cx<'_> {
         known: &Known,
         action: Action,
     ) -> Result<Verdict, Fault> {
+        self.judge(known, action, None).await
+    }
+
+    /// The same of a step that is told of each file that it wrote below these outputs.
+    pub(super) async fn judge_leaves(
+        &self,
+        known: &Known,
+        action: Action,
+        outputs: &[String],
+    ) -> Result<Verdict, Fault> {
+        self.judge(known, action, Some(outputs)).await
+    }
+
+    async fn judge(
+        &self,
+        known: &Known,
+        action: Action,
+        below: Option<&[String]>,
+    ) -> Result<Verdict, Fault> {
         let Some(record) = self.steps.store.record(self.id()) else {
             let mut reasons = vec![Reason::New {
                 what: "finished run".into(),
@@ -31,7 +50,16 @@ impl Cx<'_> {
             .changes_since(&without(&record.inputs, &self.waiting_fields(known)));
         reasons.extend(known.waiting.iter().cloned());
         match record.since {
-            Since::Nothing => reasons.extend(self.changed_outputs(&record.outputs).await?),
+            Since::Nothing => {
+                let now = match below {
+                    Some(outputs) => digests(self.output_leaves(outputs).await?),
+                    None => {
+                        let paths: Vec<_> = record.outputs.keys().cloned().collect();
+                        self.output_digests(&paths).await?
+                    }
+                };
+                reasons.extend(changed_outputs(&record.outputs, &now));
+            }
             Since::Unfinished => reasons.push(Reason::State {
                 what: "its last run failed or did not finish".into(),
             }),
@@ -94,8 +122,17 @@ impl Cx<'_> {
         &self,
         paths: &[String],
     ) -> Result<BTreeMap<String, Digest>, Fault> {
+        Ok(digests(self.output_trees(paths).await?))
+    }
+
+    /// What is at and below declared outputs now: each file, link and folder by itself.
+    pub(super) async fn output_leaves(
+        &self,
+        paths: &[String],
+    ) -> Result<BTreeMap<String, Tree>, Fault> {
         let trees = self.output_trees(paths).await?.into_iter();
-        Ok(trees.map(|(path, tree)| (path, tree.digest())).collect())
+        let leaves = trees.flat_map(|(path, tree)| tree.leaves(&path));
+        Ok(leaves.collect())
     }
 
     /// Remembers a successful run.
@@ -124,26 +161,29 @@ impl Cx<'_> {
             .begin(self.id())
             .map_err(|error| error.explain())
     }
+}
 
-    async fn changed_outputs(
-        &self,
-        recorded: &BTreeMap<String, Digest>,
-    ) -> Result<Vec<Reason>, Fault> {
-        let paths: Vec<_> = recorded.keys().cloned().collect();
-        let now = self.output_digests(&paths).await?;
-        let changed = recorded
-            .iter()
-            .filter(|(path, digest)| now.get(*path) != Some(digest));
-        Ok(changed
-            .map(|(path, _)| Reason::Output {
-                path: path.clone(),
-                state: match now.contains_key(path) {
-                    true => "was changed since".into(),
-                    false => "is missing".into(),
-                },
-            })
-            .collect())
-    }
+fn digests(trees: BTreeMap<String, Tree>) -> BTreeMap<String, Digest> {
+    let trees = trees.into_iter();
+    trees.map(|(path, tree)| (path, tree.digest())).collect()
+}
+
+fn changed_outputs(
+    recorded: &BTreeMap<String, Digest>,
+    now: &BTreeMap<String, Digest>,
+) -> Vec<Reason> {
+    let changed = recorded
+        .iter()
+        .filter(|(path, digest)| now.get(*path) != Some(digest));
+    changed
+        .map(|(path, _)| Reason::Output {
+            path: path.clone(),
+            state: match now.contains_key(path) {
+                true => "was changed since".into(),
+                false => "is missing".into(),
+            },
+        })
+        .collect()
 }
 
 fn without(inputs: &Inputs, fields: &[String]) -> Inputs {

@@ -2,8 +2,8 @@
 
 mod container;
 mod environment;
+mod own;
 mod result;
-mod shared;
 mod transcript;
 
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub(super) use environment::Sees;
-use shared::Shared;
+use own::{Before, Meets};
 use transcript::Transcript;
 
 pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
@@ -42,15 +42,35 @@ pub(super) async fn decide(cx: &Cx<'_>) -> Result<Verdict, Fault> {
         return Ok(Verdict::act(Action::Run, vec![Reason::Pending { what }]));
     }
     let known = inputs(cx, task).await?;
-    let verdict = cx.judge_record(&known, Action::Run).await?;
+    let verdict = cx.judge_leaves(&known, Action::Run, &task.outputs).await?;
     match verdict {
-        Verdict::Act(decision)
-            if known.waiting.is_empty() && cx.kept_result(&known.inputs).await?.is_some() =>
-        {
-            Ok(Verdict::act(Action::Restore, decision.reasons))
+        Verdict::Act(decision) if known.waiting.is_empty() => {
+            reused_or_run(cx, task, &known, decision.reasons).await
         }
         verdict => Ok(verdict),
     }
+}
+
+/// Takes over a kept result, unless something of somebody else's is in its way.
+async fn reused_or_run(
+    cx: &Cx<'_>,
+    task: &Task,
+    known: &Known,
+    mut reasons: Vec<Reason>,
+) -> Result<Verdict, Fault> {
+    let Some(result) = cx.kept_result(&known.inputs).await? else {
+        return Ok(Verdict::act(Action::Run, reasons));
+    };
+    let obstacles = Meets::of(cx, task, &result).await?.obstacles;
+    if obstacles.is_empty() {
+        return Ok(Verdict::act(Action::Restore, reasons));
+    }
+    for obstacle in obstacles {
+        if !reasons.contains(&obstacle) {
+            reasons.push(obstacle);
+        }
+    }
+    Ok(Verdict::act(Action::Run, reasons))
 }
 
 pub(super) async fn act(cx: &Cx<'_>, decision: &Decision) -> Result<Acted, Fault> {
@@ -61,7 +81,7 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision) -> Result<Acted, Fault
     {
         return Ok(acted);
     }
-    let shared = Shared::before(cx, &task.outputs).await?;
+    let present = Before::of(cx, &task.outputs).await?;
     cx.begin()?;
     let transcript = Transcript::new(&cx.events);
     let limited = run(cx, task, &transcript);
@@ -78,9 +98,9 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision) -> Result<Acted, Fault
             })?,
         None => limited.await?,
     }
-    let outputs = shared.own(cx, outputs(cx, task).await?);
+    let own = present.own(cx, task, outputs(cx, task).await?);
     let output = cx
-        .remember(task, known.inputs, outputs, transcript.end())
+        .remember(task, known.inputs, own, transcript.end())
         .await?;
     Ok(Acted {
         output,
@@ -143,7 +163,11 @@ async fn outputs(cx: &Cx<'_>, task: &Task) -> Result<BTreeMap<String, Tree>, Fau
         .iter()
         .find(|path| !outputs.contains_key(*path))
     {
-        None => Ok(outputs),
+        None => {
+            let outputs = outputs.into_iter();
+            let leaves = outputs.flat_map(|(path, tree)| tree.leaves(&path));
+            Ok(leaves.collect())
+        }
         Some(path) => Err(Fault::new(format!("`{}` did not write `{path}`", cx.id()))
             .at_key(cx.key("outputs"))
             .help("correct the command or its `outputs`")),

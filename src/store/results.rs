@@ -23,6 +23,7 @@ use crate::{
 };
 
 pub use entry::TaskResult;
+pub use object::is_temporary;
 
 /// What all results together may take: past it, those that were not used for the longest time are removed.
 const LIMIT: u64 = 4 << 30;
@@ -32,6 +33,14 @@ const LIMIT: u64 = 4 << 30;
 pub struct Results {
     dir: PathBuf,
     limit: u64,
+}
+
+/// What a restore did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// How many files were written.
+    pub written: usize,
+    pub removed: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +131,8 @@ impl Results {
         Ok(())
     }
 
-    /// Makes what is at each path exactly what was kept: missing and changed files are written, others below it are removed. How many
-    /// files were written. `present` is what is there now.
+    /// Writes what was kept and is missing or another, and removes what is `stale`: files, links and empty folders. All else stays.
+    /// `present` is what is there now, each file, link and folder by itself.
     ///
     /// # Errors
     /// A kept file that is damaged: the entry is removed, and the outputs are partly restored. A path that a link leads away from.
@@ -133,22 +142,32 @@ impl Results {
         result: &TaskResult,
         root: &Path,
         present: &BTreeMap<String, Tree>,
-    ) -> Result<usize, ResultsError> {
+        stale: &[String],
+    ) -> Result<Restored, ResultsError> {
         let _shared = self.share()?;
-        let mut written = 0;
-        for (path, wanted) in &result.outputs {
-            if let Some(path) = link_on_the_way(root, path) {
-                return Err(ResultsError::Odd { path });
+        let mut restored = Restored::default();
+        // What is in a folder comes after it.
+        for path in stale.iter().rev() {
+            if remove(root, path, result)? {
+                restored.removed.push(path.clone());
             }
-            let nothing = Tree::default();
-            let present = present.get(path).unwrap_or(&nothing);
-            let made = self.make(root, path, wanted, present);
-            if let Err(ResultsError::Damaged { .. }) = &made {
-                self.forget(key, result);
-            }
-            written += made?;
         }
-        Ok(written)
+        for (path, wanted) in &result.outputs {
+            if present
+                .get(path)
+                .is_some_and(|now| now.nodes == wanted.nodes)
+            {
+                continue;
+            }
+            for node in wanted.nodes.values() {
+                let made = self.make(root, path, node);
+                if let Err(ResultsError::Damaged { .. }) = &made {
+                    self.forget(key, result);
+                }
+                restored.written += made?;
+            }
+        }
+        Ok(restored)
     }
 
     /// It was of use: it is not the first to go when room is needed.
@@ -156,56 +175,30 @@ impl Results {
         object::touch(&self.entry(key));
     }
 
-    fn make(
-        &self,
-        root: &Path,
-        path: &str,
-        wanted: &Tree,
-        present: &Tree,
-    ) -> Result<usize, ResultsError> {
-        let fail = |below: &str, source| ResultsError::Restore {
-            path: joined(path, below),
+    /// How many files it wrote.
+    fn make(&self, root: &Path, path: &str, node: &Node) -> Result<usize, ResultsError> {
+        let fail = |source| ResultsError::Restore {
+            path: path.to_owned(),
             source,
         };
-        let place = |below: &str| root.join(joined(path, below));
-        // What is in a folder comes after it.
-        for (below, node) in present.nodes.iter().rev() {
-            let stays = wanted.nodes.get(below).is_some_and(|wanted| {
-                matches!(wanted, Node::Folder) == matches!(node, Node::Folder)
-            });
-            if !stays {
-                remove(&place(below), node).map_err(|source| fail(below, source))?;
-            }
+        let place = root.join(path);
+        inside(root, path)?;
+        if let Some(folder) = place.parent() {
+            fs::create_dir_all(folder).map_err(fail)?;
         }
-        if let Some(folder) = root.join(path).parent() {
-            fs::create_dir_all(folder).map_err(|source| fail("", source))?;
-        }
-        let mut written = 0;
-        for (below, node) in &wanted.nodes {
-            if present.nodes.get(below) == Some(node) {
-                continue;
-            }
-            match node {
-                Node::Folder => fs::create_dir(place(below)).or_else(|error| match error.kind() {
-                    io::ErrorKind::AlreadyExists => Ok(()),
-                    _ => Err(error),
-                }),
-                Node::Link(target) => object::link(&place(below), target),
-                Node::File(mode, _, digest) => {
-                    written += 1;
-                    match self.copy_out(digest, *mode, &place(below)) {
-                        Ok(true) => Ok(()),
-                        Ok(false) => {
-                            let path = joined(path, below);
-                            return Err(ResultsError::Damaged { path });
-                        }
-                        Err(error) => Err(error),
-                    }
+        match node {
+            Node::Folder => fs::create_dir_all(&place).map_err(fail)?,
+            Node::Link(target) => object::link(&place, target).map_err(fail)?,
+            Node::File(mode, _, digest) => {
+                let whole = self.copy_out(digest, *mode, &place).map_err(fail)?;
+                if !whole {
+                    let path = path.to_owned();
+                    return Err(ResultsError::Damaged { path });
                 }
+                return Ok(1);
             }
-            .map_err(|source| fail(below, source))?;
         }
-        Ok(written)
+        Ok(0)
     }
 
     /// Removes the entry, and all of its objects that are damaged.
@@ -228,12 +221,34 @@ impl Results {
     }
 }
 
-fn remove(path: &Path, node: &Node) -> io::Result<()> {
-    match node {
-        // One that holds what cannot be looked into stays, and says so.
-        Node::Folder => absent_is_fine(fs::remove_dir(path)),
-        Node::File(..) | Node::Link(_) => absent_is_fine(fs::remove_file(path)),
+/// No link leads away from the folder of the path.
+fn inside(root: &Path, path: &str) -> Result<(), ResultsError> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    match link_on_the_way(root, folder) {
+        Some(path) => Err(ResultsError::Odd { path }),
+        None => Ok(()),
     }
+}
+
+/// With the folders that it leaves empty, as far as the result does not hold them. False for a folder that holds something.
+fn remove(root: &Path, path: &str, result: &TaskResult) -> Result<bool, ResultsError> {
+    inside(root, path)?;
+    let place = root.join(path);
+    if fs::symlink_metadata(&place).is_ok_and(|found| found.is_dir()) {
+        return Ok(fs::remove_dir(&place).is_ok());
+    }
+    absent_is_fine(fs::remove_file(&place)).map_err(|source| ResultsError::Restore {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut above = path;
+    while let Some((folder, _)) = above.rsplit_once('/') {
+        if result.outputs.contains_key(folder) || fs::remove_dir(root.join(folder)).is_err() {
+            break;
+        }
+        above = folder;
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

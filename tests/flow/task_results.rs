@@ -70,7 +70,7 @@ outputs = ["dist", "tool"]
 "#;
 
 #[test]
-fn a_hit_says_what_was_said_and_restores_exactly_what_was_left() {
+fn a_hit_says_what_was_said_and_restores_what_was_left() {
     let counted = Counted::new(COPY);
     let project = &counted.project;
     project.write("in.txt", "1");
@@ -94,12 +94,12 @@ fn a_hit_says_what_was_said_and_restores_exactly_what_was_left() {
     project.write("dist/made-by-hand", "x");
     project.write("beside", "x");
     fs::remove_file(project.join("dist/link")).expect("removed");
-    fs::set_permissions(project.join("tool"), fs::Permissions::from_mode(0o644)).expect("set");
+    fs::remove_file(project.join("tool")).expect("removed");
     let plan = project.ok(&["plan", "task.one"]);
     for part in [
         "task.one  restore",
         "`in.txt` changed",
-        "`dist` was changed since",
+        "`dist/link` is missing",
         "1 to restore",
     ] {
         assert!(plan.stdout.contains(part), "{part}: {}", plan.all());
@@ -125,28 +125,105 @@ fn a_hit_says_what_was_said_and_restores_exactly_what_was_left() {
         (project.read("tool").as_str(), mode.mode() & 0o777),
         ("1", 0o755)
     );
-    assert!(!project.join("dist/made-by-hand").exists() && project.join("beside").exists());
+    assert!(project.join("dist/made-by-hand").exists() && project.join("beside").exists());
     let plan = project.ok(&["plan", "task.one"]);
     assert!(plan.stdout.contains("No changes"), "{}", plan.all());
 
-    fs::remove_dir_all(project.join("dist")).expect("removed");
+    fs::remove_dir_all(project.join("dist/sub")).expect("removed");
     counted.run();
     assert_eq!(
         (counted.runs(), project.read("dist/link").as_str()),
         (2, "1")
     );
 
-    // A folder in the place of a file, and the other way round.
-    fs::remove_file(project.join("tool")).expect("removed");
-    project.write("tool/inside", "x");
-    fs::remove_dir_all(project.join("dist")).expect("removed");
-    project.write("dist", "x");
-    counted.run();
-    assert_eq!((counted.runs(), project.read("tool").as_str()), (2, "1"));
-    assert_eq!(project.read("dist/sub/out.txt"), "1");
-
     project.ok(&["run", "one", "--force"]);
     assert_eq!(counted.runs(), 3);
+}
+
+const DOCS: &str = r#"[task.one]
+run = "RUN; for f in src/*; do cp $f docs/; done"
+inputs = ["src/**"]
+outputs = ["docs"]
+"#;
+
+#[test]
+fn what_the_task_did_not_write_in_its_folder_is_neither_restored_nor_removed() {
+    let counted = Counted::new(DOCS);
+    let project = &counted.project;
+    project
+        .write("src/api.md", "1")
+        .write("docs/guide.md", "by hand");
+    counted.run();
+    let mine = || {
+        project.write("docs/new-chapter.md", "x");
+        project.write("docs/guide.md", "edited");
+    };
+    mine();
+    let plan = project.ok(&["plan", "task.one"]);
+    assert!(plan.stdout.contains("No changes"), "{}", plan.all());
+
+    // Another result and back, in both directions, with files that only one of them has.
+    project.write("src/api.md", "2").write("src/old.md", "2");
+    counted.run();
+    assert_eq!(counted.runs(), 2);
+    mine();
+    project.write("src/api.md", "1");
+    fs::remove_file(project.join("src/old.md")).expect("removed");
+    let hit = counted.run();
+    let removed = "removed docs/old.md: the task did not write it";
+    assert!(hit.stderr.contains(removed), "{}", hit.all());
+    assert_eq!(hit.stderr.matches("removed docs/").count(), 1);
+    assert!(!project.join("docs/old.md").exists());
+    let read =
+        ["api.md", "guide.md", "new-chapter.md"].map(|name| project.read(&format!("docs/{name}")));
+    assert_eq!(read, ["1", "edited", "x"]);
+    assert_eq!(counted.runs(), 2);
+
+    // What it wrote and is gone comes back.
+    fs::remove_file(project.join("docs/api.md")).expect("removed");
+    counted.run();
+    assert_eq!(
+        (counted.runs(), project.read("docs/api.md").as_str()),
+        (2, "1")
+    );
+}
+
+#[test]
+fn what_somebody_edited_is_not_restored_over() {
+    let counted = Counted::new(DOCS);
+    let project = &counted.project;
+    project.write("src/api.md", "1").write("docs/guide.md", "x");
+    counted.run();
+    project.write("docs/api.md", "edited");
+    let plan = project.ok(&["plan", "task.one"]);
+    for part in ["task.one  run", "`docs/api.md` was changed since"] {
+        assert!(plan.stdout.contains(part), "{part}: {}", plan.all());
+    }
+    counted.run();
+    assert_eq!(
+        (counted.runs(), project.read("docs/api.md").as_str()),
+        (2, "1")
+    );
+
+    // A file of an earlier run that was edited since is the user's.
+    project.write("src/old.md", "2");
+    counted.run();
+    project.write("docs/old.md", "edited");
+    fs::remove_file(project.join("src/old.md")).expect("removed");
+    counted.run();
+    assert_eq!(
+        (counted.runs(), project.read("docs/old.md").as_str()),
+        (3, "edited")
+    );
+
+    // Without what the run relied on, it is not all that it left.
+    fs::remove_file(project.join("docs/guide.md")).expect("removed");
+    fs::remove_file(project.join("docs/api.md")).expect("removed");
+    counted.run();
+    assert_eq!(
+        (counted.runs(), project.read("docs/api.md").as_str()),
+        (4, "1")
+    );
 }
 
 #[test]

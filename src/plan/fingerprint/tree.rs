@@ -81,16 +81,20 @@ impl Tree {
         Digest::of(serde_json::to_vec(self).expect("a map of strings serialises"))
     }
 
-    /// Each file and link as a tree of its own, by its path.
+    /// Whether it is one folder, whatever is in it.
+    pub fn is_folder(&self) -> bool {
+        self.nodes.get("") == Some(&Node::Folder)
+    }
+
+    /// Each file, link and folder as a tree of its own, by its path; a folder without what is in it.
     pub fn leaves(self, path: &str) -> Vec<(String, Self)> {
+        let path = path.trim_end_matches('/');
         let leaf = |(below, node): (String, Node)| {
             let nodes = [(String::new(), node)].into();
             let odd = self.odd.clone();
             (joined(path, &below), Self { nodes, odd })
         };
-        let leaves = self.nodes.into_iter();
-        let leaves = leaves.filter(|(_, node)| *node != Node::Folder);
-        leaves.map(leaf).collect()
+        self.nodes.into_iter().map(leaf).collect()
     }
 }
 

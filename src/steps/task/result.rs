@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Cx, blocking, inputs::Known};
+use super::{
+    super::{Cx, blocking, inputs::Known},
+    own::{Meets, Own},
+};
 use crate::{
     config::Task,
     event::{Explain, Fault, count, quoted},
     plan::{Acted, Digest, Input, Inputs, Output, Tree},
-    store::{ResultsError, TaskResult},
+    store::{Restored, ResultsError, TaskResult},
 };
 
 /// Stands in a record for an input that changed while the task ran: no file has this digest.
 const MOVED: &str = "changed while it ran";
+
+/// The same for a file that the task once wrote and somebody else changed: it is a reason to run until the task writes it.
+const FOREIGN: &str = "changed by somebody else";
 
 impl Cx<'_> {
     /// What was kept under these inputs.
@@ -25,19 +31,29 @@ impl Cx<'_> {
         let Some(result) = self.kept_result(&known.inputs).await? else {
             return Ok(None);
         };
-        let paths: Vec<_> = result.outputs.keys().cloned().collect();
-        let present = self.output_trees(&paths).await?;
+        let Meets {
+            present,
+            stale,
+            obstacles,
+        } = Meets::of(self, task, &result).await?;
+        if let Some(obstacle) = obstacles.first() {
+            self.events.log(format!(
+                "its kept result is of no use, so it runs: {obstacle}"
+            ));
+            return Ok(None);
+        }
         self.begin()?;
         let results = self.steps.store.results();
         let (root, key) = (self.steps.root.clone(), known.inputs.key());
         let restored = {
             let (key, result) = (key.clone(), result.clone());
-            let restore =
-                move || Ok::<_, ResultsError>(results.restore(&key, &result, &root, &present));
+            let restore = move || {
+                Ok::<_, ResultsError>(results.restore(&key, &result, &root, &present, &stale))
+            };
             blocking(restore).await?
         };
-        let written = match restored {
-            Ok(written) => written,
+        let Restored { written, removed } = match restored {
+            Ok(restored) => restored,
             Err(error) => {
                 let why = error.explain();
                 self.events
@@ -45,6 +61,10 @@ impl Cx<'_> {
                 return Ok(None);
             }
         };
+        for path in removed {
+            self.events
+                .log(format!("removed {path}: the task did not write it"));
+        }
         self.replay(&result).await;
         self.steps.store.results().touch(&key);
         let outputs = digests(&result.outputs);
@@ -85,25 +105,32 @@ impl Cx<'_> {
         &self,
         task: &Task,
         before: Inputs,
-        trees: BTreeMap<String, Tree>,
+        own: Own,
         lines: Vec<String>,
     ) -> Result<Output, Fault> {
-        let outputs = digests(&trees);
+        let mut outputs = digests(&own.outputs);
         let key = before.key();
         let output = Output {
             digest: output_digest(&key, &outputs).0,
             ..Output::default()
         };
+        let foreign = own.doubtful.iter();
+        outputs.extend(foreign.map(|path| (path.clone(), Digest::of(FOREIGN))));
         if !task.is_cached() {
             self.record(before, outputs, output.clone())?;
             return Ok(output);
         }
         let after = super::inputs(self, task).await?.inputs;
         let moved = moved(&before, &after);
-        if moved.is_empty() {
+        if let Some(path) = own.doubtful.first() {
+            self.events.log(format!(
+                "its result is not kept: somebody changed `{path}`, and it left it so"
+            ));
+        } else if moved.is_empty() {
             let result = TaskResult {
                 lines,
-                outputs: trees,
+                outputs: own.outputs,
+                beside: own.beside,
                 output: output.clone(),
             };
             self.keep(&key, result).await?;

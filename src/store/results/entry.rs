@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Digest, Node, Output, Tree};
 
 /// First bytes of the file; the number is the format's version.
-const MAGIC: &[u8] = b"devenv-result-1\n";
+const MAGIC: &[u8] = b"devenv-result-2\n";
 
 /// What a task left when it succeeded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskResult {
     /// What it printed, both streams in the order they came; secrets are masked.
     pub lines: Vec<String>,
-    /// Path relative to the project → what was there.
+    /// Path relative to the project → the file, link or folder that it wrote there, a folder without what is in it.
     pub outputs: BTreeMap<String, Tree>,
+    /// Files that were among them before, and that it left as they were: without them this is not all that it left.
+    pub beside: BTreeSet<String>,
     /// What it hands to the steps after it.
     pub output: Output,
 }

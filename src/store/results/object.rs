@@ -94,11 +94,23 @@ pub(super) fn write(path: &Path, content: &mut impl Read) -> io::Result<()> {
     Ok(())
 }
 
+/// What a file is called until it is whole; six letters and digits follow.
+const TEMPORARY: &str = ".devenv-";
+
+/// Whether one that was killed may have left this file.
+pub fn is_temporary(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let rest = name.strip_prefix(TEMPORARY);
+    rest.is_some_and(|rest| {
+        rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
 /// A link in the place of what is there.
 pub(super) fn link(place: &Path, target: &str) -> io::Result<()> {
     let folder = place.parent().unwrap_or(Path::new("."));
     let temp = tempfile::Builder::new()
-        .prefix(".devenv-")
+        .prefix(TEMPORARY)
         .make_in(folder, |path| symlink(target, path))?;
     temp.persist(place).map_err(|error| error.error)?;
     Ok(())
@@ -115,7 +127,7 @@ fn copied(path: &Path, content: &mut impl Read) -> io::Result<tempfile::NamedTem
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut temp = tempfile::Builder::new()
-        .prefix(".devenv-")
+        .prefix(TEMPORARY)
         .tempfile_in(folder)?;
     let mut piece = vec![0; PIECE];
     loop {

@@ -23,8 +23,9 @@ impl World {
     fn tree(&self, path: &str) -> BTreeMap<String, Tree> {
         let cache = FileCache::load(self.dir.path(), &self.dir.path().join("files"));
         let tree = Tree::read(self.dir.path(), path, &cache).expect("readable");
-        tree.map(|tree| (path.to_owned(), tree))
+        tree.map(|tree| tree.leaves(path))
             .into_iter()
+            .flatten()
             .collect()
     }
 
@@ -40,6 +41,7 @@ impl World {
             lines: vec![key.to_owned()],
             outputs: self.tree("out"),
             output: Output::default(),
+            ..TaskResult::default()
         };
         let root = self.dir.path();
         let kept = self.results.save(&Digest::of(key), &result, root);
@@ -171,7 +173,7 @@ fn many_at_once_find_whole_results_or_none() {
                         continue;
                     };
                     let nothing = BTreeMap::new();
-                    match world.results.restore(key, &result, &root, &nothing) {
+                    match world.results.restore(key, &result, &root, &nothing, &[]) {
                         Ok(_) => {
                             let text = fs::read_to_string(root.join("out/file"));
                             assert_eq!(text.expect("restored").len(), 4000);
