@@ -116,10 +116,12 @@ pub async fn everything(cx: &Context, images: Built) -> Result<(), Fault> {
     }
 }
 
-/// What a `devenv ci` of this worktree had when it was killed. One that goes on has the worktree's lock.
+/// What a `devenv ci` of this worktree has left. One that goes on has the worktree's lock.
 async fn left_by_ci(cx: &Context, args: &Args) -> Result<(), Fault> {
     let own = cx.ephemeral();
-    if own.store()?.identity().is_none() {
+    let was_killed = own.store()?.identity().is_some();
+    // Images are all that one leaves which came to its end.
+    if !was_killed && !args.images {
         return Ok(());
     }
     own.needs_no_lock()?;
@@ -129,7 +131,9 @@ async fn left_by_ci(cx: &Context, args: &Args) -> Result<(), Fault> {
         false => Built::Keep,
     };
     everything(&own, images).await?;
-    anstream::eprintln!("Took down what a killed `devenv ci` had left");
+    if was_killed {
+        anstream::eprintln!("Took down what a killed `devenv ci` had left");
+    }
     Ok(())
 }
 

@@ -125,7 +125,7 @@ mod tests {
     fn is_a_few_lines_that_call_devenv() {
         expect![[r##"
             #!/bin/sh
-            # Written by `devenv hooks install`, seal 622c8181dce24fef.
+            # Written by `devenv hooks install`, seal d77efbda11e29cfe.
             # `devenv hooks uninstall` removes it. What it checks is [hook.pre-push] of devenv.toml.
             # DEVENV_HOOKS=0 in the environment skips it once.
             if [ "${DEVENV_HOOKS-}" = 0 ]; then

@@ -131,6 +131,28 @@ fn what_a_killed_one_left_is_taken_down_by_the_next_or_by_down(both: Both) {
 }
 
 #[test]
+fn images_of_ci_stay_for_the_next_and_go_with_those_of_the_worktree() {
+    let both = Both::new("docker");
+    let project = with_ci(&both);
+    let images = || {
+        let output = Command::new("docker")
+            .args(["image", "ls", "--format", "{{.Repository}}"])
+            .output()
+            .expect("docker");
+        let all = String::from_utf8(output.stdout).expect("text");
+        let own = project.join(".devenv/ci").display().to_string();
+        let id = &blake3::hash(own.as_bytes()).to_hex()[..8];
+        all.lines().filter(|name| name.ends_with(id)).count()
+    };
+    project.ok(&["ci"]);
+    assert_eq!(images(), 1);
+    project.ok(&["down"]);
+    assert_eq!(images(), 1);
+    project.ok(&["down", "--images"]);
+    assert_eq!(images(), 0);
+}
+
+#[test]
 fn two_at_once_run_one_after_the_other() {
     let project = Project::new(
         "[project]\nname = \"x\"\n[task.t]\nrun = \"test ! -e busy && touch busy && cat gate && rm busy\"\n\
