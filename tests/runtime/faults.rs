@@ -264,7 +264,13 @@ async fn an_engine_that_goes_away_is_said_so() {
     );
     assert_eq!(error.explain().class, FaultClass::Environment);
     assert!(line.is_none_or(|line| line.is_err()));
-    // The socket file is there, and nobody listens on it.
+    // The socket file is there, and nobody listens on it: once the task that did has been dropped.
+    while UnixStream::connect(cable.dir.path().join("engine.sock"))
+        .await
+        .is_ok()
+    {
+        tokio::task::yield_now().await;
+    }
     let error = runtime.list().await.unwrap_err();
     assert!(matches!(error, RuntimeError::Connect { .. }), "{error:?}");
     assert!(
