@@ -80,25 +80,62 @@ async fn flow(cx: &Context, args: &Flow, alone: &Alone) -> Result<Ended, Fault> 
     Ok(ended)
 }
 
-/// All that `up` brings up, all that only looks, and what `[ci] run` names.
+/// All that `up` brings up, all that only looks, and what `[ci] run` names. A task may do anything, deploy for instance: those
+/// that are for CI are named.
 fn goals(config: &Config, plan: &Plan) -> BTreeSet<StepId> {
-    let named = config.ci.iter().flat_map(|ci| &ci.run);
-    let steps = plan.steps.keys().filter(|id| is_of_every_run(id));
-    named.chain(steps).cloned().collect()
+    let mut goals = plan.up_goals();
+    let looks = |id: &&StepId| !id.kind.is_brought_up() && id.kind != StepKind::Task;
+    goals.extend(plan.steps.keys().filter(looks).cloned());
+    goals.extend(config.ci.iter().flat_map(|ci| &ci.run).cloned());
+    goals
 }
 
-/// A task may do anything, deploy for instance: those that are for CI are named.
-fn is_of_every_run(id: &StepId) -> bool {
-    match id.kind {
-        StepKind::Task => false,
-        StepKind::Lint | StepKind::Smoke | StepKind::Ci => true,
-        StepKind::Toolchain
-        | StepKind::Proto
-        | StepKind::Image
-        | StepKind::Build
-        | StepKind::Postgres
-        | StepKind::Service
-        | StepKind::Migrate
-        | StepKind::App => true,
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        config::{self, FILE},
+        plan::{Locked, Sources},
+    };
+
+    #[test]
+    fn ci_runs_what_up_does_what_only_looks_and_the_tasks_that_are_named() {
+        let text = r#"
+[project]
+name = "x"
+[postgres.db]
+version = "15"
+[migrate.db]
+postgres = "postgres.db"
+[task.test]
+run = "x"
+[task.ship]
+run = "x"
+in = "shipper:1"
+[smoke.db]
+url = "http://${postgres.db.host}"
+requests = [{}]
+[ci]
+run = ["task.test"]
+[ci.github]
+"#;
+        let config = config::parse(Path::new(FILE), text, &|_| None).expect("a good file");
+        let plan = Plan::build(&config, &Locked::new(), &Sources::default());
+        let goals = goals(&config, &plan);
+        let goals: Vec<_> = goals.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            goals,
+            [
+                "image.postgres:15",
+                "postgres.db",
+                "migrate.db",
+                "lint.db",
+                "task.test",
+                "smoke.db",
+                "ci.github"
+            ]
+        );
     }
 }
