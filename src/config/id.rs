@@ -77,6 +77,23 @@ impl StepKind {
         }
     }
 
+    /// Steps that run a command of the project on this machine.
+    pub fn runs_a_command(self) -> bool {
+        match self {
+            StepKind::Build | StepKind::Task => true,
+            StepKind::Toolchain
+            | StepKind::Proto
+            | StepKind::Image
+            | StepKind::Postgres
+            | StepKind::Service
+            | StepKind::Migrate
+            | StepKind::Lint
+            | StepKind::App
+            | StepKind::Smoke
+            | StepKind::Ci => false,
+        }
+    }
+
     /// Steps that can do nothing without an engine.
     pub fn needs_engine(self) -> bool {
         match self {

@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ActContext, Class, Work};
 use crate::{
-    config::{StepId, StepKind},
+    config::StepId,
     event::Fault,
     plan::{Acted, Decision, Outputs, Verdict},
     steps::Steps,
@@ -12,18 +12,10 @@ use crate::{
 
 impl Work for Steps {
     fn class(&self, step: &StepId) -> Class {
-        match step.kind {
-            StepKind::Build | StepKind::Task => Class::Heavy,
-            StepKind::Toolchain
-            | StepKind::Proto
-            | StepKind::Image
-            | StepKind::Postgres
-            | StepKind::Service
-            | StepKind::Migrate
-            | StepKind::Lint
-            | StepKind::App
-            | StepKind::Smoke
-            | StepKind::Ci => Class::Light,
+        // A build keeps the processor busy; what the others wait for is elsewhere.
+        match step.kind.runs_a_command() {
+            true => Class::Heavy,
+            false => Class::Light,
         }
     }
 

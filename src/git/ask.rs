@@ -33,7 +33,7 @@ pub(super) struct Ask {
     args: Vec<String>,
     cwd: PathBuf,
     env: BTreeMap<String, OsString>,
-    pub env_remove: Vec<String>,
+    pub env_remove: Vec<OsString>,
 }
 
 impl Ask {
@@ -64,7 +64,7 @@ impl Ask {
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             cwd,
             env,
-            env_remove: vec!["GIT_PREFIX".to_owned()],
+            env_remove: vec!["GIT_PREFIX".into()],
         }
     }
 
@@ -108,7 +108,7 @@ impl Ask {
             argv: git.chain(self.settings).chain(self.args).collect(),
             cwd: Some(self.cwd),
             env: self.env,
-            env_remove: self.env_remove.into_iter().map(Into::into).collect(),
+            env_remove: self.env_remove,
         };
         let never = CancellationToken::new();
         spawn.pipe(input, &never).await.map_err(GitError::Run)

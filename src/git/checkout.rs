@@ -59,7 +59,7 @@ impl Repository {
             ],
         );
         // A hook is told of the index of another one.
-        ask.env_remove = LOCAL_VARIABLES.map(str::to_owned).to_vec();
+        ask.env_remove = LOCAL_VARIABLES.map(Into::into).to_vec();
         let diff = ask.answer(b"").await?;
         Ok(String::from_utf8_lossy(&diff).into_owned())
     }

@@ -202,7 +202,7 @@ impl Files {
             ("GIT_WORK_TREE".to_owned(), self.top.clone().into()),
         ];
         let mut ask = Ask::at(self.top.clone(), env.into(), args);
-        ask.env_remove.push("GIT_COMMON_DIR".to_owned());
+        ask.env_remove.push("GIT_COMMON_DIR".into());
         ask
     }
 }

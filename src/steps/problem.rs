@@ -29,20 +29,10 @@ pub(super) struct Heard(Option<Arc<Mutex<Problems>>>);
 impl Heard {
     /// `None` in it for a step that runs no program of the project's.
     pub fn of(kind: StepKind, root: &Path) -> Self {
-        let listens = match kind {
-            StepKind::Build | StepKind::Task => true,
-            StepKind::Toolchain
-            | StepKind::Proto
-            | StepKind::Image
-            | StepKind::Postgres
-            | StepKind::Service
-            | StepKind::Migrate
-            | StepKind::Lint
-            | StepKind::App
-            | StepKind::Smoke
-            | StepKind::Ci => false,
-        };
-        Self(listens.then(|| Arc::new(Mutex::new(Problems::new(root)))))
+        Self(
+            kind.runs_a_command()
+                .then(|| Arc::new(Mutex::new(Problems::new(root)))),
+        )
     }
 
     pub fn listen(&self, events: StepEvents) -> StepEvents {

@@ -154,14 +154,12 @@ fn spawn(
     argv.extend(["hooks", "steps", hook.name].map(str::to_owned));
     argv.extend(hook.force.then(|| "--force".to_owned()));
     env.extend(variables(hook));
-    // What git said of the repository is said of it, not of what tasks do elsewhere.
-    let mut env_remove: Vec<_> = LOCAL_VARIABLES.map(str::to_owned).to_vec();
-    env_remove.retain(|name| !env.contains_key(name));
     Ok(Spawn {
         argv,
         cwd: None,
         env,
-        env_remove: env_remove.into_iter().map(Into::into).collect(),
+        // What git said of the repository is said of it, not of what tasks do elsewhere.
+        env_remove: LOCAL_VARIABLES.map(Into::into).to_vec(),
     })
 }
 
