@@ -118,7 +118,7 @@ pub async fn run<W: Work>(
         command: options.command,
         project: plan.project.clone(),
         steps: dispatcher.order.clone(),
-        plan: plan.hash.clone(),
+        plan: plan.hash,
     });
     dispatcher.turn(signals).await;
     let result = RunResult {

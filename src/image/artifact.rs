@@ -325,7 +325,7 @@ async fn prepare(
             entries,
             layer: layer.map_err(ImageError::read(path))?,
             labels: [
-                (KEY_LABEL.to_owned(), key.0),
+                (KEY_LABEL.to_owned(), key.to_hex()),
                 (
                     SOURCE_LABEL.to_owned(),
                     Source::Artifact.as_str().to_owned(),

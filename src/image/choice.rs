@@ -89,7 +89,7 @@ mod tests {
     fn built(image: &str) -> ImageInfo {
         let (id, key) = image.split_once(':').expect("an id and a key");
         let labels = [
-            (KEY_LABEL, key.to_owned()),
+            (KEY_LABEL, Digest::of(key).to_hex()),
             (TAG_LABEL, "x:1".to_owned()),
             (BUILDER_LABEL, builder(id, "x:1")),
         ];
@@ -113,11 +113,12 @@ mod tests {
             args: &BTreeMap::new(),
             bases: &BTreeMap::new(),
         };
-        let key = Digest("k".into());
+        let key = Digest::of("k");
         match choose(at_reference, own.map(built), want, Some(&key)) {
             Found::Fits(image) => image.id,
             Found::Changed { place, built } => {
-                format!("{place:?} of {}", built.expect("a key").0)
+                assert_eq!(built, Some(Digest::of("old")));
+                format!("{place:?} of old")
             }
             other => format!("{other:?}"),
         }

@@ -278,7 +278,7 @@ pub(super) fn hash_file(path: &Path) -> Result<Digest, ImageError> {
     hasher.update(&mode.to_le_bytes());
     let file = File::open(path).map_err(ImageError::read(path))?;
     hasher.update_reader(file).map_err(ImageError::read(path))?;
-    Ok(Digest(hasher.finalize().to_hex().to_string()))
+    Ok(hasher.finalize().into())
 }
 
 #[cfg(test)]

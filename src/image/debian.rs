@@ -121,7 +121,7 @@ fn run_config(debian: &Debian, key: &Digest, tag: &str, labels: BTreeMap<String,
         .collect();
     let mut config = json!({
         "Env": env,
-        "Labels": { KEY_LABEL: key.0, SOURCE_LABEL: Source::Debian.as_str(), TAG_LABEL: tag },
+        "Labels": { KEY_LABEL: key, SOURCE_LABEL: Source::Debian.as_str(), TAG_LABEL: tag },
     });
     for (name, value) in labels {
         config["Labels"][name] = json!(value);

@@ -139,7 +139,7 @@ impl Images {
         }
         let mut labels: HashMap<_, _> = build.labels.clone().into_iter().collect();
         labels.insert(SOURCE_LABEL.into(), Source::Dockerfile.as_str().into());
-        labels.insert(KEY_LABEL.into(), key.0);
+        labels.insert(KEY_LABEL.into(), key.to_hex());
         labels.insert(TAG_LABEL.into(), build.tag.clone());
         self.build(dockerfile, context, &build, labels, events, cancel)
             .await?;

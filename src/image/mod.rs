@@ -99,7 +99,7 @@ pub struct ImageInfo {
 impl ImageInfo {
     /// The key of the definition it was built from, if devenv built it.
     pub fn key(&self) -> Option<Digest> {
-        self.labels.get(KEY_LABEL).cloned().map(Digest)
+        Digest::from_hex(self.labels.get(KEY_LABEL)?)
     }
 
     /// Whether the worktree of this id built it.

@@ -191,7 +191,7 @@ impl Images {
         cancel: &CancellationToken,
     ) -> Result<Lock, ImageError> {
         // Some share a lock, so that references that are no more leave no file each.
-        let name = format!("reference-{}.lock", &Digest::of(reference).0[..2]);
+        let name = format!("reference-{:.2}.lock", Digest::of(reference));
         lock(&self.cache_dir().join(name), events, cancel).await
     }
 
@@ -263,7 +263,7 @@ async fn definition_key(want: Want<'_>) -> Result<Option<Digest>, ImageError> {
 #[cfg(test)]
 pub(super) mod testing {
     use super::ImageInfo;
-    use crate::image::KEY_LABEL;
+    use crate::{image::KEY_LABEL, plan::Digest};
 
     pub fn image(key: Option<&str>, digest: Option<&str>) -> ImageInfo {
         ImageInfo {
@@ -275,7 +275,7 @@ pub(super) mod testing {
             os: "linux".into(),
             origin: None,
             labels: key
-                .map(|key| (KEY_LABEL.to_owned(), key.to_owned()))
+                .map(|key| (KEY_LABEL.to_owned(), Digest::of(key).to_hex()))
                 .into_iter()
                 .collect(),
             layers: Vec::new(),
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn only_a_known_difference_is_a_misfit() {
-        let key = Digest("k".into());
+        let key = Digest::of("k");
         let fit = |image: ImageInfo, pinned| image.fit(Some(&key), pinned);
         assert_eq!(fit(image(Some("k"), None), None), Fit::Yes);
         assert_eq!(fit(image(Some("old"), None), None), Fit::OtherDefinition);

@@ -186,8 +186,7 @@ pub fn is_marked(content: &[u8]) -> bool {
 }
 
 fn digest(text: &[u8]) -> String {
-    let hex = Digest::of(text).0;
-    hex[..32].to_owned()
+    format!("{:.32}", Digest::of(text))
 }
 
 fn without_cr(text: &[u8]) -> Vec<u8> {

@@ -47,7 +47,7 @@ impl Identity {
 
 /// `-1a2b3c4d`
 fn of_folder(root: &str) -> String {
-    format!("-{}", &Digest::of(root).0[..8])
+    format!("-{:.8}", Digest::of(root))
 }
 
 /// One thing to keep running.

@@ -69,7 +69,7 @@ async fn run_host(cx: &Cx<'_>, build: &HostBuild) -> Result<Acted, Fault> {
         .help("correct `artifact`, it is relative to devenv.toml"));
     };
     let output = Output {
-        digest: artifact.0.clone(),
+        digest: artifact.to_hex(),
         ..Output::default()
     };
     cx.record(known.inputs, outputs, output.clone())?;

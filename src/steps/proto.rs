@@ -288,9 +288,9 @@ async fn write(cx: &Cx<'_>, made: Made) -> Result<(Written, Output), Fault> {
 }
 
 fn output_of(files: &BTreeMap<String, Digest>) -> Output {
-    let all: Vec<_> = files.values().map(|digest| digest.0.as_str()).collect();
+    let all: String = files.values().map(Digest::to_string).collect();
     Output {
-        digest: Digest::of(all.concat()).0,
+        digest: Digest::of(all).to_hex(),
         ..Output::default()
     }
 }

@@ -217,7 +217,7 @@ impl Results {
     }
 
     fn entry(&self, key: &Digest) -> PathBuf {
-        self.dir.join("entries").join(&key.0)
+        self.dir.join("entries").join(key.to_hex())
     }
 }
 

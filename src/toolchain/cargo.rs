@@ -80,7 +80,7 @@ impl Job {
         Ok(ToolStatus::Ready(Ready {
             paths,
             version: row.version.clone(),
-            digest: row.digest().0,
+            digest: row.digest().to_hex(),
         }))
     }
 
@@ -105,7 +105,7 @@ fn features(job: &Job) -> Vec<String> {
 }
 
 fn key(row: &ToolRow) -> String {
-    ContentStore::key(&["cargo", &row.digest().0, &platform::current()])
+    ContentStore::key(&["cargo", &row.digest().to_hex(), &platform::current()])
 }
 
 fn executables(bin: &Path) -> BTreeMap<String, PathBuf> {

@@ -66,7 +66,7 @@ impl Source for Pip {
 }
 
 fn key(row: &ToolRow) -> String {
-    ContentStore::key(&["pip", &row.digest().0, &platform::current()])
+    ContentStore::key(&["pip", &row.digest().to_hex(), &platform::current()])
 }
 
 /// `None` when there is no entry, or its Python no longer exists.

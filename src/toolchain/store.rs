@@ -52,7 +52,7 @@ impl ContentStore {
     pub fn key(parts: &[&str]) -> String {
         let digest = Digest::of(parts.join("\0"));
         // Long enough, and short enough for the first line of a script that lives below it.
-        digest.0[..32].to_owned()
+        format!("{digest:.32}")
     }
 
     pub fn entry(&self, key: &str) -> PathBuf {

@@ -92,7 +92,7 @@ fn one_of_the_environment_that_changes_replaces_the_app_and_shows_nowhere() {
     for value in ["first-token", "second-token"] {
         assert!(!shown.contains(value), "{shown}");
         let plain = devenv::plan::Digest::of(value);
-        assert!(!shown.contains(plain.short()), "{shown}");
+        assert!(!shown.contains(&plain.short()), "{shown}");
     }
 }
 

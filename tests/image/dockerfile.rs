@@ -77,7 +77,7 @@ async fn builds(builder: Builder) {
         .await
         .unwrap_or_else(|error| panic!("{:?}", error.explain()));
     assert_eq!(image.labels["own"], "label");
-    assert_eq!(image.labels[KEY_LABEL], key.0);
+    assert_eq!(image.labels[KEY_LABEL], key.to_hex());
     assert_eq!(image.origin.as_deref(), Some("dockerfile"));
     let files = bench
         .run(

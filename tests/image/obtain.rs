@@ -72,7 +72,7 @@ async fn a_definition_is_built_when_no_registry_answers_and_again_when_it_change
         .key();
     assert_eq!(first.fit(Some(&key), None), Fit::Yes);
     assert_eq!(
-        first.fit(Some(&Digest("other".into())), None),
+        first.fit(Some(&Digest::of("other")), None),
         Fit::OtherDefinition
     );
 

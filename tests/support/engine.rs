@@ -116,7 +116,7 @@ pub fn things_of(project: &Project) -> BTreeSet<String> {
     let label = format!("dev.devenv.root={}", root.display());
     // Images are tags of a repository with the identity's name, which ends in the digest of the folder.
     let digest = devenv::plan::Digest::of(root.display().to_string());
-    let id = digest.0[..8].to_owned();
+    let id = format!("{digest:.8}");
     let found = Arc::new(Mutex::new(BTreeSet::new()));
     let into = found.clone();
     on_engine(move |engine| async move {

@@ -114,7 +114,7 @@ impl Cache {
             .collect::<Vec<_>>()
             .concat();
         let header = Header {
-            key: key.clone(),
+            key: *key,
             digest: Digest::of(&all),
             parts: parts
                 .iter()
@@ -145,7 +145,7 @@ impl Cache {
             .filter_map(|entry| {
                 let path = entry.ok()?.path();
                 let written = path.metadata().ok()?.modified().ok()?;
-                (path.file_name()?.to_str()? != newest.0).then_some((written, path))
+                (path.file_name()?.to_str()? != newest.to_hex()).then_some((written, path))
             })
             .collect();
         old.sort();
@@ -156,7 +156,7 @@ impl Cache {
     }
 
     pub(super) fn path(&self, key: &Digest) -> PathBuf {
-        self.dir.join(&key.0).join("prepared")
+        self.dir.join(key.to_hex()).join("prepared")
     }
 }
 

@@ -66,7 +66,7 @@ pub fn parts(text: &str) -> (&str, &str) {
 fn seal(body: &str) -> String {
     let (start, end) = fenced(body).unwrap_or_default();
     let without = [&body[..start], &body[end..]].concat();
-    format!("{SEAL}{}", &Digest::of(without).0[..DIGITS])
+    format!("{SEAL}{:.DIGITS$}", Digest::of(without))
 }
 
 /// Where what stands in the fence begins and ends; `None` without a whole one.

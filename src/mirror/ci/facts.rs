@@ -28,7 +28,7 @@ pub fn lines(plan: &Plan, source: &Source) -> String {
 /// the file holds no plan.
 pub fn differences(text: &str, plan: &Plan, source: &Source) -> Option<Vec<String>> {
     let (hash, then) = read(text)?;
-    if hash == plan.hash.0 {
+    if hash == plan.hash.to_hex() {
         return Some(Vec::new());
     }
     let now = of_plan(plan, source);
@@ -79,7 +79,7 @@ fn of_step(step: &Step, source: &Source) -> Facts {
 }
 
 fn digest(text: &str) -> String {
-    Digest::of(text).0[..DIGITS].to_owned()
+    format!("{:.DIGITS$}", Digest::of(text))
 }
 
 fn read(text: &str) -> Option<(&str, Facts)> {

@@ -42,7 +42,7 @@ pub struct FileCache {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     stamp: Stamp,
-    digest: [u8; 32],
+    digest: Digest,
 }
 
 /// All that must be equal for a file to count as unchanged. The change time cannot be set back by a program.
@@ -126,14 +126,13 @@ impl FileCache {
             Some(learned) => learned?,
             None => self.known.get(name)?,
         };
-        (entry.stamp == Stamp::of(metadata))
-            .then(|| Digest(blake3::Hash::from_bytes(entry.digest).to_hex().to_string()))
+        (entry.stamp == Stamp::of(metadata)).then_some(entry.digest)
     }
 
     /// Remembers digests taken of files whose metadata were read after `now`.
     pub(super) fn insert_all<'f>(
         &self,
-        files: impl Iterator<Item = (&'f str, &'f Metadata, [u8; 32])>,
+        files: impl Iterator<Item = (&'f str, &'f Metadata, Digest)>,
         now: SystemTime,
     ) {
         let mut learned = self.learned.write().expect(NO_PANIC);

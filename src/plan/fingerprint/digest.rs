@@ -82,16 +82,16 @@ impl Seen {
 
     fn digested(self, content: Option<&Digest>) -> Digested {
         let digest = match (&self.link, content) {
-            (None, Some(digest)) => digest.clone(),
-            (None, None) => Digest(String::new()),
+            (None, Some(digest)) => *digest,
+            (None, None) => Digest::of(""),
             (Some(target), content) => {
                 let mut hasher = blake3::Hasher::new();
                 // With the kind in front, a link to `x` differs from a file that holds `x`.
                 hasher.update(b"link\0").update(target);
                 if let Some(digest) = content {
-                    hasher.update(b"\0").update(digest.0.as_bytes());
+                    hasher.update(b"\0").update(digest.to_hex().as_bytes());
                 }
-                Digest(hasher.finalize().to_hex().to_string())
+                hasher.finalize().into()
             }
         };
         Digested {
@@ -120,12 +120,12 @@ pub(super) fn digest_each(
     let learned = unknown.iter().zip(&read);
     let learned = learned.filter_map(|(seen, hash)| {
         let hash = (*hash)?;
-        Some((seen.name.as_str(), &seen.found.metadata, *hash.as_bytes()))
+        Some((seen.name.as_str(), &seen.found.metadata, hash.into()))
     });
     cache.insert_all(learned, started);
     for (seen, hash) in unknown.into_iter().zip(read) {
         if let Some(hash) = hash {
-            let digest = Digest(hash.to_hex().to_string());
+            let digest = hash.into();
             all.push(seen.digested(Some(&digest)));
         }
     }

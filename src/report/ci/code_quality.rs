@@ -20,7 +20,7 @@ pub fn code_quality(run: &Run, prefix: &Path) -> String {
         let message = &finding.fault.message;
         // Without the line, so that what moves stays the same issue.
         let same = Digest::of([finding.rule(), &location.path, message, excerpt].join("\n"));
-        let times = seen.entry(same.clone()).or_default();
+        let times = seen.entry(same).or_default();
         *times += 1;
         issues.push(json!({
             "description": finding.text(),

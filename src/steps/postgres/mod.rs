@@ -176,7 +176,7 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision, slot: impl Send) -> Re
 }
 
 async fn cached(cache: &pgdata::Cache, key: &Digest) -> Option<Prepared> {
-    let (cache, key) = (cache.clone(), key.clone());
+    let (cache, key) = (cache.clone(), *key);
     tokio::task::spawn_blocking(move || cache.get(&key))
         .await
         .expect("reading a file does not panic")

@@ -46,7 +46,7 @@ impl Cx<'_> {
         let results = self.steps.store.results();
         let (root, key) = (self.steps.root.clone(), known.inputs.key());
         let restored = {
-            let (key, result) = (key.clone(), result.clone());
+            let (key, result) = (key, result.clone());
             let restore = move || {
                 Ok::<_, ResultsError>(results.restore(&key, &result, &root, &present, &stale))
             };
@@ -111,7 +111,7 @@ impl Cx<'_> {
         let mut outputs = digests(&own.outputs);
         let key = before.key();
         let output = Output {
-            digest: output_digest(&key, &outputs).0,
+            digest: output_digest(&key, &outputs).to_hex(),
             ..Output::default()
         };
         let foreign = own.doubtful.iter();
@@ -148,7 +148,7 @@ impl Cx<'_> {
     /// The task has succeeded, whether that can be remembered or not.
     async fn keep(&self, key: &Digest, result: TaskResult) -> Result<(), Fault> {
         let (results, root) = (self.steps.store.results(), self.steps.root.clone());
-        let key = key.clone();
+        let key = *key;
         let save = move || Ok::<_, ResultsError>(results.save(&key, &result, &root));
         if let Err(error) = blocking(save).await? {
             let why = error.explain();
@@ -183,8 +183,8 @@ impl Cx<'_> {
 
 /// What a task hands to those after it: all that it depended on, and what it left.
 fn output_digest(key: &Digest, outputs: &BTreeMap<String, Digest>) -> Digest {
-    let all: Vec<_> = outputs.values().map(|digest| digest.0.as_str()).collect();
-    Digest::of(format!("{key}{}", all.concat()))
+    let all: String = outputs.values().map(Digest::to_string).collect();
+    Digest::of(format!("{key}{all}"))
 }
 
 fn digests(trees: &BTreeMap<String, Tree>) -> BTreeMap<String, Digest> {

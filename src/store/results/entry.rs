@@ -47,7 +47,7 @@ impl TaskResult {
 }
 
 pub fn encode(result: &TaskResult, key: &Digest) -> Vec<u8> {
-    let key = key.clone();
+    let key = *key;
     let body = serde_json::to_vec(&Body { key, result }).expect("maps of strings serialise");
     [MAGIC, blake3::hash(&body).as_bytes(), &body].concat()
 }

@@ -16,8 +16,8 @@ const PIECE: usize = 256 << 10;
 
 impl Results {
     pub(super) fn object(&self, digest: &Digest) -> PathBuf {
-        let folder = digest.0.get(..2).unwrap_or("00");
-        self.dir.join("objects").join(folder).join(&digest.0)
+        let folder = format!("{digest:.2}");
+        self.dir.join("objects").join(folder).join(digest.to_hex())
     }
 
     /// Whether there is an object of this size. What is in it is looked at when it is used.
@@ -154,7 +154,7 @@ impl Hashed {
     }
 
     fn digest(&self) -> Digest {
-        Digest(self.hasher.finalize().to_hex().to_string())
+        self.hasher.finalize().into()
     }
 }
 

@@ -87,11 +87,12 @@ impl Results {
 /// Names of the objects that an entry is of.
 fn objects_of(entry: &Kept) -> BTreeSet<String> {
     let bytes = fs::read(&entry.path).unwrap_or_default();
-    let Some(result) = entry::decode(&bytes, &Digest(entry.name.clone())) else {
+    let key = Digest::from_hex(&entry.name);
+    let Some(result) = key.and_then(|key| entry::decode(&bytes, &key)) else {
         return BTreeSet::new();
     };
     let objects = result.objects();
-    objects.map(|(_, digest)| digest.0.clone()).collect()
+    objects.map(|(_, digest)| digest.to_hex()).collect()
 }
 
 fn size_after(

@@ -5,6 +5,7 @@
 //! length of the name (u32), name. All little-endian.
 
 use super::{Entry, Stamp};
+use crate::plan::Digest;
 
 /// The number is the format's version.
 const MAGIC: &[u8] = b"devenv-files-2\n";
@@ -79,7 +80,7 @@ impl Known {
             inode: u64::from_le_bytes(take(&mut fields)?),
             mode: u32::from_le_bytes(take(&mut fields)?),
         };
-        let digest = take(&mut fields)?;
+        let digest = Digest::from_bytes(take(&mut fields)?);
         let length = u32::from_le_bytes(take(&mut fields)?) as usize;
         Some((fields.get(..length)?, Entry { stamp, digest }))
     }
@@ -103,7 +104,7 @@ pub(super) fn encode(mut entries: Vec<(&str, Entry)>) -> Vec<u8> {
         body.extend(stamp.changed.to_le_bytes());
         body.extend(stamp.inode.to_le_bytes());
         body.extend(stamp.mode.to_le_bytes());
-        body.extend(digest);
+        body.extend(digest.as_bytes());
         body.extend((name.len() as u32).to_le_bytes());
         body.extend(name.as_bytes());
     }

@@ -23,7 +23,7 @@ async fn a_thousand_changes_that_do_not_matter_are_hits_with_the_same_plan() {
     let session = world.session();
     let verdict = session.decide().await;
     session.act(&verdict).await;
-    let hash = session.steps.plan.hash.clone();
+    let hash = session.steps.plan.hash;
     let mut misses = Vec::new();
     for number in 0..MUTATIONS {
         let change = change(&mut world, &mut random);

@@ -297,7 +297,7 @@ impl World {
         let files = Arc::new(FileCache::load(&self.root, &store.file_cache()));
         let sources = plan::sources(&self.root, &config, &files).expect("readable");
         let tool: StepId = "toolchain.gen".parse().expect("an id");
-        let pin = |number: usize| Digest::of(format!("tool {number}")).0;
+        let pin = |number: usize| Digest::of(format!("tool {number}")).to_hex();
         let locked = Locked::from([(tool.clone(), "the same".to_owned())]);
         let output = |digest| Output {
             digest,
