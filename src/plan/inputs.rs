@@ -69,6 +69,9 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// Changes when the same inputs come to mean another result.
+const KEY_VERSION: &[u8] = b"devenv-key-1\n";
+
 /// One input of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -102,9 +105,23 @@ impl Inputs {
         self
     }
 
-    /// The step's key: a digest of the canonical JSON.
+    /// The step's key: a digest of all fields, each with its length before it, so that no two lists of fields give the same bytes.
     pub fn key(&self) -> Digest {
-        Digest::of(serde_json::to_vec(self).expect("a map of strings serialises"))
+        let mut bytes = KEY_VERSION.to_vec();
+        let mut add = |kind: &[u8], text: &[u8]| {
+            bytes.extend_from_slice(kind);
+            bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(text);
+        };
+        for (field, input) in &self.0 {
+            add(b"", field.as_bytes());
+            match input {
+                Input::Text(text) => add(b"t", text.as_bytes()),
+                Input::Content(digest) => add(b"c", digest.as_bytes()),
+                Input::Absent => add(b"a", b""),
+            }
+        }
+        Digest::of(bytes)
     }
 
     /// What changed from `old` to `self`, one reason per field, in field order.

@@ -37,7 +37,7 @@ pub struct Compiled {
 pub fn inputs(root: &Path, proto: &Proto) -> Result<Vec<String>, ProtoError> {
     let includes = Includes::of(root, proto);
     let selection = find(root, proto)?;
-    let mut open: Vec<_> = selection.files.into_keys().collect();
+    let mut open: Vec<_> = selection.files.into_iter().collect();
     let mut seen = selection.absent;
     while let Some(path) = open.pop() {
         if !seen.insert(path.clone()) {
@@ -110,7 +110,7 @@ fn matched(root: &Path, name: &str, proto: &Proto) -> Result<Vec<String>, ProtoE
             globs: proto.files.clone(),
         });
     }
-    Ok(selection.files.into_keys().collect())
+    Ok(selection.files.into_iter().collect())
 }
 
 /// The folders that imports start from, relative to the root; "" is the root itself.

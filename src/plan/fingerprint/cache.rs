@@ -4,8 +4,7 @@ mod format;
 
 use std::{
     collections::HashMap,
-    fs::{self, Metadata},
-    os::unix::fs::MetadataExt,
+    fs,
     path::{Path, PathBuf},
     sync::{
         RwLock,
@@ -14,7 +13,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::FingerprintError;
+use super::{FingerprintError, look::Learned, place::Stamp};
 use crate::{plan::Digest, sys::fs::write_atomic};
 use format::Known;
 
@@ -45,28 +44,7 @@ struct Entry {
     digest: Digest,
 }
 
-/// All that must be equal for a file to count as unchanged. The change time cannot be set back by a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    size: u64,
-    /// Nanoseconds since 1970.
-    modified: i64,
-    changed: i64,
-    inode: u64,
-    mode: u32,
-}
-
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.size(),
-            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-            inode: metadata.ino(),
-            mode: metadata.mode(),
-        }
-    }
-
     /// True when a write after `now` cannot leave this same stamp.
     fn is_settled(&self, now: SystemTime) -> bool {
         let second = 1_000_000_000;
@@ -77,11 +55,6 @@ impl Stamp {
             .map_or(0, |since| since.as_nanos() as i128);
         i128::from(self.modified.max(self.changed)) + (tick.as_nanos() as i128) < now
     }
-}
-
-/// Of the years 1678 to 2262; the same for all times outside of them, which the change time is not.
-fn nanoseconds(seconds: i64, rest: i64) -> i64 {
-    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
 
 impl FileCache {
@@ -117,7 +90,8 @@ impl FileCache {
         Ok(())
     }
 
-    pub(super) fn get(&self, name: &str, metadata: &Metadata) -> Option<Digest> {
+    /// What was there when the file was last read, and its digest.
+    pub(super) fn get(&self, name: &str) -> Option<(Stamp, Digest)> {
         let learned = match self.has_learned.load(Ordering::Acquire) {
             true => self.learned.read().expect(NO_PANIC).get(name).copied(),
             false => None,
@@ -126,20 +100,22 @@ impl FileCache {
             Some(learned) => learned?,
             None => self.known.get(name)?,
         };
-        (entry.stamp == Stamp::of(metadata)).then_some(entry.digest)
+        Some((entry.stamp, entry.digest))
     }
 
-    /// Remembers digests taken of files whose metadata were read after `now`.
-    pub(super) fn insert_all<'f>(
+    /// What was learned of files of these names by looks that began after `now`.
+    pub(super) fn remember<'f>(
         &self,
-        files: impl Iterator<Item = (&'f str, &'f Metadata, Digest)>,
+        files: impl Iterator<Item = (&'f str, &'f Learned)>,
         now: SystemTime,
     ) {
+        let mut files = files.peekable();
+        if files.peek().is_none() {
+            return;
+        }
         let mut learned = self.learned.write().expect(NO_PANIC);
-        learned.reserve(files.size_hint().1.unwrap_or_default());
         self.has_learned.store(true, Ordering::Release);
-        for (name, metadata, digest) in files {
-            let stamp = Stamp::of(metadata);
+        for (name, &Learned { stamp, digest }) in files {
             if stamp.is_settled(now) {
                 learned.insert(name.to_owned(), Some(Entry { stamp, digest }));
             } else if self.known.get(name).is_some() || learned.contains_key(name) {

@@ -4,7 +4,9 @@
 //! reads tens of thousands of files should name fewer of them.
 
 mod cache;
-mod digest;
+mod ignores;
+mod look;
+mod place;
 mod select;
 mod tree;
 mod walk;
@@ -19,11 +21,13 @@ use std::{
 use super::{Digest, Input};
 
 pub use cache::FileCache;
-pub use digest::content_hasher;
-use digest::{Seen, digest_each, known};
-use rayon::slice::ParallelSliceMut;
-pub use select::{Found, Selection, select};
+pub use look::content_hasher;
+use look::{Learned, look};
+use place::{Kind, Place};
+use select::Visited;
+pub use select::{Selection, select};
 pub use tree::{Node, Tree, joined, link_on_the_way};
+use walk::Each;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FingerprintError {
@@ -64,29 +68,8 @@ pub fn fingerprint(
     cache: &FileCache,
 ) -> Result<BTreeMap<String, Input>, FingerprintError> {
     let started = SystemTime::now();
-    let visited = select::visit(root, globs, |name, path, metadata| {
-        match known(&name, &metadata, cache) {
-            Some(digest) => Ok((field(&name), Input::Content(digest))),
-            None => {
-                let path = path();
-                Err(Box::new(Seen::of(name, Found { path, metadata }, cache)))
-            }
-        }
-    })?;
-    let (mut fields, mut unknown) = (Vec::with_capacity(visited.each.len()), Vec::new());
-    for seen in visited.each {
-        match seen {
-            Ok(field) => fields.push(field),
-            Err(seen) => unknown.push(*seen),
-        }
-    }
-    let read = digest_each(unknown, cache, started)?.into_iter();
-    fields.extend(read.map(|file| (file.field(), Input::Content(file.digest))));
-    let absent = visited.absent.iter();
-    fields.extend(absent.map(|name| (field(name), Input::Absent)));
-    // A map is made from a sorted list at once.
-    fields.par_sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    Ok(fields.into_iter().collect())
+    let visited = select::visit(root, globs, &input_of(cache))?;
+    Ok(inputs(visited, cache, started))
 }
 
 /// As [`fingerprint`], of these very files: a name is no glob, and no names are no files.
@@ -96,14 +79,35 @@ pub fn fingerprint_files(
     cache: &FileCache,
 ) -> Result<BTreeMap<String, Input>, FingerprintError> {
     let started = SystemTime::now();
-    let selection = select::exact(root, names)?;
-    let files = selection.files.into_iter();
-    let files = files.map(|(name, found)| Seen::of(name, found, cache));
-    let digested = digest_each(files.collect(), cache, started)?.into_iter();
-    let digested = digested.map(|file| (file.field(), Input::Content(file.digest)));
-    let absent = selection.absent.iter();
+    let visited = select::exact(root, names, &input_of(cache))?;
+    Ok(inputs(visited, cache, started))
+}
+
+/// A field, the file's digest, and what had to be learned for it.
+type Found = (String, Digest, Option<Box<Learned>>);
+
+fn input_of(cache: &FileCache) -> impl Fn(&str, Place<'_>, Kind) -> Each<Found> + Sync {
+    |name, place, kind| {
+        let look = look(name, place, kind, cache)?;
+        Ok(look.map(|look| (field(name), look.digest, look.learned)))
+    }
+}
+
+fn inputs(
+    visited: Visited<Found>,
+    cache: &FileCache,
+    started: SystemTime,
+) -> BTreeMap<String, Input> {
+    let learned = visited.each.iter();
+    let learned = learned
+        .filter_map(|(field, _, learned)| Some((&field[FIELD.len()..], &**learned.as_ref()?)));
+    cache.remember(learned, started);
+    let found = visited.each.into_iter();
+    let found = found.map(|(field, digest, _)| (field, Input::Content(digest)));
+    let absent = visited.absent.iter();
     let absent = absent.map(|name| (field(name), Input::Absent));
-    Ok(digested.chain(absent).collect())
+    // They come nearly in order, of which a map is made at once.
+    found.chain(absent).collect()
 }
 
 /// As [`fingerprint`], of the files right in a folder whose names end so; something else of such a name is [`Input::Absent`].
@@ -145,8 +149,10 @@ pub fn fingerprint_folder(
     Ok(inputs)
 }
 
+const FIELD: &str = "file.";
+
 fn field(path: &str) -> String {
-    ["file.", path].concat()
+    [FIELD, path].concat()
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -2,25 +2,24 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, Metadata},
     os::unix::ffi::OsStrExt,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
-use super::{FingerprintError, is_gone, walk::walk};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use rayon::prelude::*;
 
-/// A file or symbolic link, and what the file system says of it (links not followed).
-#[derive(Debug, Clone)]
-pub struct Found {
-    pub path: PathBuf,
-    pub metadata: Metadata,
-}
+use super::{
+    FingerprintError, is_gone,
+    look::FILES_PER_THREAD,
+    place::{Kind, Place},
+    walk::{Each, walk},
+};
 
-/// What globs name, by path relative to the root with `/` between folders.
+/// What globs name: paths relative to the root with `/` between folders.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    pub files: BTreeMap<String, Found>,
+    pub files: BTreeSet<String>,
     /// Named without wildcards, but not there.
     pub absent: BTreeSet<String>,
 }
@@ -34,38 +33,31 @@ pub struct Selection {
 /// # Errors
 /// An invalid glob, one that leads out of the root, or a folder that cannot be read.
 pub fn select(root: &Path, globs: &[String]) -> Result<Selection, FingerprintError> {
-    let visited = visit(root, globs, |name, path, metadata| {
-        let path = path();
-        (name, Found { path, metadata })
-    })?;
+    let visited = visit(root, globs, &|name, _, _| Ok(Some(name.to_owned())))?;
     Ok(Selection {
         files: visited.each.into_iter().collect(),
-        absent: visited.absent,
+        absent: visited.absent.into_iter().collect(),
     })
 }
 
 /// What came of a visit to files.
 pub(super) struct Visited<T> {
-    /// In no order; a file that several globs name may be here several times.
+    /// By folder and name, but for what globs of several folders name; a file that several name may be here several times.
     pub each: Vec<T>,
     /// Named without wildcards, but not there.
-    pub absent: BTreeSet<String>,
+    pub absent: Vec<String>,
 }
 
-/// As [`select`], giving name, path and metadata of each file to `each`, on all cores.
+/// As [`select`], giving name and place of each file or link to `each`, on all cores. What `each` finds gone is left out.
 pub(super) fn visit<T: Send>(
     root: &Path,
     globs: &[String],
-    each: impl Fn(String, &dyn Fn() -> PathBuf, Metadata) -> T + Sync,
+    each: &(impl Fn(&str, Place<'_>, Kind) -> Each<T> + Sync),
 ) -> Result<Visited<T>, FingerprintError> {
     let wanted = Wanted::parse(root, globs)?;
-    let exact = exact(root, &wanted.literals)?;
-    let mut all: Vec<_> = exact
-        .files
-        .into_iter()
-        .filter(|(name, _)| !wanted.excluded.is_match(name))
-        .map(|(name, found)| each(name, &|| found.path.clone(), found.metadata.clone()))
-        .collect();
+    let literals = wanted.literals.iter();
+    let literals = literals.filter(|name| !wanted.excluded.is_match(name));
+    let mut visited = exact(root, &literals.cloned().collect::<Vec<_>>(), each)?;
     for (base, globs) in wanted.walks {
         let all_below = takes_all(&base, &globs);
         let globs = glob_set(&globs)?;
@@ -73,13 +65,9 @@ pub(super) fn visit<T: Send>(
             (all_below || globs.is_match(name))
                 && (wanted.excluded.is_empty() || !wanted.excluded.is_match(name))
         };
-        let each = |name, entry: &fs::DirEntry, metadata| each(name, &|| entry.path(), metadata);
-        all.extend(walk(root, &base, &is_wanted, &each)?);
+        visited.each.extend(walk(root, &base, &is_wanted, each)?);
     }
-    Ok(Visited {
-        each: all,
-        absent: exact.absent,
-    })
+    Ok(visited)
 }
 
 /// Whether one of the globs is for whatever lies in the folder: then no name has to be matched.
@@ -91,23 +79,31 @@ fn takes_all(base: &str, globs: &[String]) -> bool {
     })
 }
 
-/// These very files, whatever characters their names hold; they may lie outside of the root.
-pub fn exact(root: &Path, names: &[String]) -> Result<Selection, FingerprintError> {
-    let mut selection = Selection::default();
-    for name in names {
+/// These very files, whatever characters their names hold; they may lie outside of the root. What is no file is absent.
+pub(super) fn exact<T: Send>(
+    root: &Path,
+    names: &[String],
+    each: &(impl Fn(&str, Place<'_>, Kind) -> Each<T> + Sync),
+) -> Result<Visited<T>, FingerprintError> {
+    let one = |name: &String| {
         let path = root.join(name);
-        match fs::symlink_metadata(&path) {
-            Ok(metadata) => {
-                let found = Found { path, metadata };
-                selection.files.insert(name.clone(), found);
-            }
-            Err(error) if is_gone(&error) => {
-                selection.absent.insert(name.clone());
-            }
-            Err(source) => return Err(FingerprintError::Read { path, source }),
+        let place = Place::at(&path);
+        match place.kind() {
+            Ok(kind) => each(name, place, kind),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(source) => Err(FingerprintError::Read { path, source }),
         }
-    }
-    Ok(selection)
+    };
+    let found = names.par_iter().with_min_len(FILES_PER_THREAD).map(one);
+    let found: Vec<_> = found.collect::<Result<_, _>>()?;
+    let absent = names
+        .iter()
+        .zip(&found)
+        .filter(|(_, found)| found.is_none());
+    Ok(Visited {
+        absent: absent.map(|(name, _)| name.clone()).collect(),
+        each: found.into_iter().flatten().collect(),
+    })
 }
 
 struct Wanted {

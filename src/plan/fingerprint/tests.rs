@@ -1,11 +1,16 @@
 use std::{
-    fs::{File, FileTimes, Metadata, Permissions},
-    os::unix::fs::{PermissionsExt, symlink},
+    ffi::OsStr,
+    fs::{File, FileTimes, Permissions},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+    },
 };
 
 use proptest::prelude::*;
+use rustix::fs::{CWD, FileType, Mode};
 
-use super::*;
+use super::{place::Stamp, *};
 
 struct Folder {
     dir: tempfile::TempDir,
@@ -63,9 +68,14 @@ impl Folder {
     }
 }
 
-fn remember(cache: &FileCache, name: &str, metadata: &Metadata, digest: &str, now: SystemTime) {
+fn stamp(path: &Path) -> Stamp {
+    Place::at(path).stamp().unwrap().expect("a file")
+}
+
+fn remember(cache: &FileCache, name: &str, stamp: Stamp, digest: &str, now: SystemTime) {
     let digest = Digest::of(digest);
-    cache.insert_all([(name, metadata, digest)].into_iter(), now);
+    let learned = Learned { stamp, digest };
+    cache.remember([(name, &learned)].into_iter(), now);
 }
 
 fn sample() -> Folder {
@@ -193,7 +203,7 @@ fn what_a_link_leads_to_counts() {
 #[test]
 fn many_remembered_files_are_found_by_their_names() {
     let folder = Folder::with(&[("x", "one")]);
-    let metadata = fs::metadata(folder.root().join("x")).unwrap();
+    let stamp = stamp(&folder.root().join("x"));
     let later = SystemTime::now() + std::time::Duration::from_secs(5);
     let names: Vec<_> = (0..2000)
         .map(|n| format!("{}{n}", "é/".repeat(n % 20)))
@@ -204,14 +214,14 @@ fn many_remembered_files_are_found_by_their_names() {
     for part in names.chunks(700) {
         let cache = folder.cache();
         for name in part {
-            remember(&cache, name, &metadata, name, later);
+            remember(&cache, name, stamp, name, later);
         }
         cache.save().unwrap();
     }
     let cache = folder.cache();
     for name in &names {
-        assert_eq!(cache.get(name, &metadata), Some(Digest::of(name)), "{name}");
-        assert_eq!(cache.get(&format!("{name}x"), &metadata), None);
+        assert_eq!(cache.get(name), Some((stamp, Digest::of(name))), "{name}");
+        assert_eq!(cache.get(&format!("{name}x")), None);
     }
 }
 
@@ -229,23 +239,20 @@ fn a_file_too_young_to_be_told_apart_is_not_remembered() {
 #[test]
 fn a_settled_file_is_not_read_again() {
     let folder = Folder::with(&[("x", "one")]);
-    let metadata = fs::metadata(folder.root().join("x")).unwrap();
+    let stamp = stamp(&folder.root().join("x"));
     let later = SystemTime::now() + std::time::Duration::from_secs(5);
     let cache = folder.cache();
-    remember(&cache, "x", &metadata, "remembered", later);
-    remember(&cache, "gone", &metadata, "gone", later);
+    remember(&cache, "x", stamp, "remembered", later);
+    remember(&cache, "gone", stamp, "gone", later);
     cache.save().unwrap();
     let cache = folder.cache();
-    remember(&cache, "x", &metadata, "remembered", later);
+    remember(&cache, "x", stamp, "remembered", later);
     cache.save().unwrap();
 
     let cache = folder.cache();
     let inputs = fingerprint(folder.root(), &["x".into()], &cache).unwrap();
     assert_eq!(inputs["file.x"], Input::Content(Digest::of("remembered")));
-    assert!(
-        cache.get("gone", &metadata).is_none(),
-        "gone files are forgotten"
-    );
+    assert!(cache.get("gone").is_none(), "gone files are forgotten");
 
     // Same size, and the modification time set back: the change time still tells.
     folder.write("x", "two");
@@ -257,21 +264,21 @@ fn a_settled_file_is_not_read_again() {
 #[test]
 fn a_damaged_cache_is_an_empty_one() {
     let folder = Folder::with(&[("x", "one")]);
-    let metadata = fs::metadata(folder.root().join("x")).unwrap();
+    let stamp = stamp(&folder.root().join("x"));
     let later = SystemTime::now() + std::time::Duration::from_secs(5);
     let cache = folder.cache();
-    remember(&cache, "x", &metadata, "remembered", later);
+    remember(&cache, "x", stamp, "remembered", later);
     cache.save().unwrap();
     let path = folder.root().join(".devenv/cache/files");
     let good = fs::read(&path).unwrap();
-    assert!(folder.cache().get("x", &metadata).is_some());
+    assert!(folder.cache().get("x").is_some());
     for length in 0..good.len() {
         fs::write(&path, &good[..length]).unwrap();
-        assert!(folder.cache().get("x", &metadata).is_none(), "{length}");
+        assert!(folder.cache().get("x").is_none(), "{length}");
         let mut flipped = good.clone();
         flipped[length] ^= 1;
         fs::write(&path, &flipped).unwrap();
-        assert!(folder.cache().get("x", &metadata).is_none(), "{length}");
+        assert!(folder.cache().get("x").is_none(), "{length}");
     }
 }
 
@@ -376,4 +383,40 @@ fn what_a_clone_excludes_is_left_out_in_all_of_its_worktrees() {
         let names: Vec<_> = found.keys().map(String::as_str).collect();
         assert_eq!(names, ["file.a.txt"], "{worktree}");
     }
+}
+
+#[test]
+fn files_come_in_the_order_of_their_names() {
+    let mut names = [
+        "b/2", "a/b/2", "a.b", "a/b-2", "a-b/1", "a0", "c", "a/c", "b/1",
+    ];
+    let folder = Folder::with(&names.map(|name| (name, name)));
+    let each = |name: &str, _: Place<'_>, _: Kind| Ok(Some(name.to_owned()));
+    let found = walk::walk(folder.root(), "", &|_: &str| true, &each).unwrap();
+    names.sort_unstable();
+    let in_folders = ["a-b/1", "a.b", "a0", "c"];
+    let at = |name: &str| found.iter().position(|found| found == name);
+    assert_eq!(found.len(), names.len());
+    assert!(in_folders.is_sorted_by_key(|name| at(name)), "{found:?}");
+    let inputs = folder.inputs(&[]);
+    let fields = inputs.keys().map(|field| &field["file.".len()..]);
+    assert_eq!(fields.collect::<Vec<_>>(), names);
+}
+
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let folder = Folder::with(&[("x", "text")]);
+    let raw = OsStr::from_bytes(b"raw\xff");
+    fs::write(folder.root().join(raw), "raw").unwrap();
+    let pipe = folder.root().join("pipe");
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    symlink("pipe", folder.root().join("to-pipe")).unwrap();
+    symlink("circle", folder.root().join("circle")).unwrap();
+    assert_eq!(
+        folder.names(&[]),
+        "file.circle\nfile.raw\\xff\nfile.to-pipe\nfile.x"
+    );
+    let (globs, cache) = (["pipe".to_owned()], folder.cache());
+    let named = fingerprint(folder.root(), &globs, &cache).unwrap();
+    assert_eq!(named["file.pipe"], Input::Absent);
 }

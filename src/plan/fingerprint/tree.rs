@@ -3,17 +3,18 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Component, Path, PathBuf},
     time::SystemTime,
 };
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Digest, FileCache, FingerprintError, Found,
-    digest::{Seen, digest_each},
-    is_gone, select,
+    Digest, FileCache, FingerprintError, is_gone,
+    look::{FILES_PER_THREAD, look},
+    place::{Kind, Place},
+    select,
 };
 
 /// A file, or a folder with all below it: path below it → what is there, with the path itself as an empty one.
@@ -50,7 +51,6 @@ impl Tree {
         let started = SystemTime::now();
         let mut walk = Walk {
             top: root.join(path),
-            name: path.trim_end_matches('/').to_owned(),
             tree: Self::default(),
             files: Vec::new(),
         };
@@ -59,19 +59,30 @@ impl Tree {
             return Ok(None);
         }
         let Walk {
-            mut tree,
-            files,
-            name,
-            ..
+            mut tree, files, ..
         } = walk;
-        let files = files.into_iter();
-        let files = files.map(|(name, found)| Seen::of(name, found, cache));
-        for file in digest_each(files.collect(), cache, started)? {
-            let below = file.name.strip_prefix(&name).unwrap_or(&file.name);
-            let below = below.strip_prefix('/').unwrap_or(below).to_owned();
-            let mode = file.metadata.permissions().mode() & 0o777;
-            let node = Node::File(mode, file.metadata.len(), file.digest);
-            tree.nodes.insert(below, node);
+        let name = path.trim_end_matches('/');
+        let files: Vec<_> = files
+            .into_iter()
+            .map(|(below, path)| (joined(name, &below), below, path))
+            .collect();
+        let look =
+            |(name, _, path): &(String, _, PathBuf)| look(name, Place::at(path), Kind::File, cache);
+        let looks = files.par_iter().with_min_len(FILES_PER_THREAD).map(look);
+        let looks: Vec<_> = looks.collect::<Result<_, _>>()?;
+        let found = files.into_iter().zip(looks);
+        let found: Vec<_> = found
+            .filter_map(|(file, look)| Some((file, look?)))
+            .collect();
+        let learned = found.iter();
+        let learned =
+            learned.filter_map(|((name, ..), look)| Some((&**name, &**look.learned.as_ref()?)));
+        cache.remember(learned, started);
+        for ((_, below, _), look) in found {
+            if let Some(stamp) = look.stamp {
+                let node = Node::File(stamp.mode & 0o777, stamp.size, look.digest);
+                tree.nodes.insert(below, node);
+            }
         }
         Ok(Some(tree))
     }
@@ -108,9 +119,9 @@ pub fn joined(folder: &str, below: &str) -> String {
 
 struct Walk {
     top: PathBuf,
-    name: String,
     tree: Tree,
-    files: Vec<(String, Found)>,
+    /// Path below it, and whole.
+    files: Vec<(String, PathBuf)>,
 }
 
 impl Walk {
@@ -145,8 +156,7 @@ impl Walk {
             let target = select::name(&target);
             self.tree.nodes.insert(below, Node::Link(target));
         } else if metadata.is_file() {
-            let name = joined(&self.name, &below);
-            self.files.push((name, Found { path, metadata }));
+            self.files.push((below, path));
         } else {
             self.odd(&path);
         }

@@ -1,35 +1,41 @@
 //! All files below a folder that git does not ignore, on all cores. Links are not followed; `.git` and `.devenv` are left out.
 
 use std::{
-    fs::{self, DirEntry, Metadata},
+    ffi::{OsStr, OsString},
     io,
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
-use ignore::{
-    Match,
-    gitignore::{Gitignore, GitignoreBuilder},
-};
 use rayon::prelude::*;
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 
-use super::{FingerprintError, is_gone};
-use crate::sys::git;
+use super::{
+    FingerprintError,
+    ignores::Ignores,
+    is_gone,
+    look::FILES_PER_THREAD,
+    place::{Kind, Place},
+};
 
-/// Gives name, entry and metadata of each wanted file to `each`. Names are relative to the root.
+/// What came of one file; `None` when it has gone.
+pub(super) type Each<T> = Result<Option<T>, FingerprintError>;
+
+/// Gives name, place and kind of each wanted file or link to `each`: what comes of them is in the order of their names. Names are relative
+/// to the root.
 pub(super) fn walk<T: Send>(
     root: &Path,
     base: &str,
     wanted: &(impl Fn(&str) -> bool + Sync),
-    each: &(impl Fn(String, &DirEntry, Metadata) -> T + Sync),
+    each: &(impl Fn(&str, Place<'_>, Kind) -> Each<T> + Sync),
 ) -> Result<Vec<T>, FingerprintError> {
     let start = root.join(base);
     if !start.is_dir() {
         return Ok(Vec::new());
     }
     let walk = Walk { wanted, each };
-    let parts = walk.folder(start.clone(), base, &Ignores::above(&start, root));
+    let parts = walk.folder(&start, base, &Ignores::above(&start, root));
     Ok(parts?.into_iter().flatten().collect())
 }
 
@@ -38,159 +44,135 @@ struct Walk<'w, W, E> {
     each: &'w E,
 }
 
-/// What the files of each folder came to: moved once, however deep they are.
+/// What the files of a folder came to: moved once, however deep they are.
 type Parts<T> = Result<Vec<Vec<T>>, FingerprintError>;
 
+/// What a folder holds.
+struct Entry {
+    /// Relative to the root.
+    name: String,
+    /// Where that ends in other characters.
+    file_name: Option<OsString>,
+    kind: Kind,
+}
+
+impl Entry {
+    fn new(folder: &str, file_name: &OsStr, kind: Kind) -> Self {
+        let joined = |name: &str| match folder {
+            "" => name.to_owned(),
+            folder => [folder, "/", name].concat(),
+        };
+        match file_name.to_str() {
+            Some(text) => Self {
+                name: joined(text),
+                file_name: None,
+                kind,
+            },
+            // Escaped, so that two names never become one.
+            None => Self {
+                name: joined(&file_name.as_bytes().escape_ascii().to_string()),
+                file_name: Some(file_name.to_owned()),
+                kind,
+            },
+        }
+    }
+
+    fn file_name(&self) -> &OsStr {
+        let last = || OsStr::new(self.name.rsplit('/').next().unwrap_or_default());
+        self.file_name.as_deref().unwrap_or_else(last)
+    }
+
+    fn is_folder(&self) -> bool {
+        self.kind == Kind::Folder
+    }
+}
+
 impl<W: Fn(&str) -> bool + Sync, E> Walk<'_, W, E> {
-    fn folder<T>(&self, path: PathBuf, name: &str, above: &Arc<Ignores>) -> Parts<T>
+    fn folder<T>(&self, path: &Path, name: &str, above: &Arc<Ignores>) -> Parts<T>
     where
         T: Send,
-        E: Fn(String, &DirEntry, Metadata) -> T + Sync,
+        E: Fn(&str, Place<'_>, Kind) -> Each<T> + Sync,
     {
-        let failed = |source| FingerprintError::Walk {
-            path: path.clone(),
-            source,
-        };
-        let entries = match fs::read_dir(&path).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-            Ok(entries) => entries,
+        let (dir, mut entries) = match open(path, name) {
+            Ok(opened) => opened,
             // It vanished during the walk.
             Err(error) if is_gone(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
+            Err(source) => return Err(failed(path, source)),
         };
-        let ignores = Ignores::with(above, &path, &entries);
-        let (mut folders, mut files) = (Vec::new(), Vec::with_capacity(entries.len()));
-        for entry in &entries {
-            let file_name = entry.file_name();
-            if matches!(file_name.to_str(), Some(".git" | ".devenv")) {
-                continue;
-            }
-            let kind = entry.file_type().map_err(failed)?;
-            if ignores.may_ignore() && ignores.is_ignored(&entry.path(), kind.is_dir()) {
-                continue;
-            }
-            let below = match file_name.to_str() {
-                Some(text) => below(name, text),
-                // Escaped, so that two names never become one.
-                None => below(name, &file_name.as_bytes().escape_ascii().to_string()),
-            };
-            if kind.is_dir() {
-                folders.push((entry.path(), below));
-            } else if (kind.is_file() || kind.is_symlink()) && (self.wanted)(&below) {
-                match entry.metadata() {
-                    Ok(metadata) => files.push((self.each)(below, entry, metadata)),
-                    Err(error) if is_gone(&error) => {}
-                    Err(error) => return Err(failed(error)),
-                }
-            }
-        }
-        drop(entries);
-        let parts: Result<Vec<_>, _> = folders
-            .into_par_iter()
-            .map(|(path, name)| self.folder(path, &name, &ignores))
-            .collect();
-        let mut all = vec![files];
-        all.extend(parts?.into_iter().flatten());
-        Ok(all)
-    }
-}
-
-fn below(folder: &str, name: &str) -> String {
-    match folder {
-        "" => name.to_owned(),
-        folder => [folder, "/", name].concat(),
-    }
-}
-
-/// What git ignores in a folder: its own rules, then those of the folders above it up to the repository's, then those of the user.
-struct Ignores {
-    rules: Vec<Gitignore>,
-    above: Option<Arc<Ignores>>,
-}
-
-impl Ignores {
-    /// Of what lies above a walk. Outside a repository, a `.gitignore` in some folder above, such as the home folder, is not about this
-    /// project.
-    fn above(start: &Path, root: &Path) -> Arc<Self> {
-        let user = Gitignore::global().0;
-        let mut all = Arc::new(Self {
-            rules: Some(user)
-                .into_iter()
-                .filter(|rules| !rules.is_empty())
-                .collect(),
-            above: None,
-        });
-        let repository = root.ancestors().find(|dir| dir.join(".git").exists());
-        let top = repository.unwrap_or(root);
-        let folders = start.ancestors().skip(1);
-        let mut folders: Vec<_> = folders.take_while(|dir| dir.starts_with(top)).collect();
-        folders.reverse();
-        for folder in folders {
-            all = Self::added(&all, folder, folder.join(".gitignore").is_file());
-        }
-        all
-    }
-
-    /// With those of a folder that has these entries.
-    fn with(above: &Arc<Self>, folder: &Path, entries: &[DirEntry]) -> Arc<Self> {
-        let has = |name: &str| entries.iter().any(|entry| entry.file_name() == name);
-        match has(".gitignore") || has(".git") {
-            true => Self::added(above, folder, has(".gitignore")),
-            false => above.clone(),
-        }
-    }
-
-    fn added(above: &Arc<Self>, folder: &Path, has_rules: bool) -> Arc<Self> {
-        let is_repository = folder.join(".git").exists();
-        let own = has_rules.then(|| folder.join(".gitignore"));
-        // Of all worktrees of the clone.
-        let exclude = git::repository(folder).filter(|_| is_repository);
-        let exclude = exclude.map(|repository| repository.common.join("info/exclude"));
-        let rules = [own, exclude].into_iter().flatten();
-        let rules = rules.filter_map(|file| {
-            let mut builder = GitignoreBuilder::new(folder);
-            // A rule that cannot be read ignores nothing, as in git.
-            builder.add(file);
-            builder.build().ok().filter(|rules| !rules.is_empty())
-        });
-        let rules: Vec<_> = rules.collect();
-        // What is above a repository in another one says nothing of its files, but the user's own rules do.
-        let above = match is_repository {
-            true => above.topmost(),
-            false => above.clone(),
+        let ignores = Ignores::with(above, path, entries.iter().map(Entry::file_name));
+        entries.retain(|entry| self.wants(entry, path, &ignores));
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        let files: Vec<_> = entries.iter().filter(|entry| !entry.is_folder()).collect();
+        let fd = dir.fd().map_err(|error| failed(path, error.into()))?;
+        let each = |entry: &&Entry| {
+            let place = Place::in_folder(fd, path, entry.file_name());
+            (self.each)(&entry.name, place, entry.kind)
         };
-        match rules.is_empty() {
-            true => above,
-            false => Arc::new(Self {
-                rules,
-                above: Some(above),
-            }),
-        }
+        let files = files.par_iter().with_min_len(FILES_PER_THREAD).map(each);
+        let files: Vec<_> = files.collect::<Result<_, _>>()?;
+        // However deep it goes, no more folders are open than there are threads.
+        drop(dir);
+        let folders: Vec<_> = entries.iter().filter(|entry| entry.is_folder()).collect();
+        let below = |entry: &&Entry| {
+            let path = path.join(entry.file_name());
+            self.folder(&path, &entry.name, &ignores)
+        };
+        let folders: Vec<_> = folders.par_iter().map(below).collect::<Result<_, _>>()?;
+        Ok(in_order(&entries, files, folders))
     }
 
-    fn topmost(self: &Arc<Self>) -> Arc<Self> {
-        let mut at = self;
-        while let Some(above) = &at.above {
-            at = above;
-        }
-        at.clone()
+    fn wants(&self, entry: &Entry, folder: &Path, ignores: &Ignores) -> bool {
+        let file_name = entry.file_name();
+        let is_ignored = || ignores.is_ignored(&folder.join(file_name), entry.is_folder());
+        entry.kind != Kind::Other
+            && file_name != ".git"
+            && file_name != ".devenv"
+            && (entry.is_folder() || (self.wanted)(&entry.name))
+            && !(ignores.may_ignore() && is_ignored())
     }
+}
 
-    fn may_ignore(&self) -> bool {
-        !self.rules.is_empty() || self.above.is_some()
-    }
-
-    fn is_ignored(&self, path: &Path, is_folder: bool) -> bool {
-        let mut at = Some(self);
-        while let Some(ignores) = at {
-            for rules in &ignores.rules {
-                match rules.matched(path, is_folder) {
-                    Match::None => {}
-                    Match::Ignore(_) => return true,
-                    Match::Whitelist(_) => return false,
-                }
-            }
-            at = ignores.above.as_deref();
+/// A folder, and what is in it.
+fn open(path: &Path, name: &str) -> io::Result<(Dir, Vec<Entry>)> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut dir = Dir::new(rustix::fs::open(path, flags, Mode::empty())?)?;
+    let mut entries = Vec::new();
+    while let Some(entry) = dir.read() {
+        let entry = entry?;
+        let file_name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if file_name == "." || file_name == ".." {
+            continue;
         }
-        false
+        let kind = match entry.file_type() {
+            // Not every file system says it.
+            FileType::Unknown => match Place::in_folder(dir.fd()?, path, file_name).kind() {
+                Err(error) if is_gone(&error) => continue,
+                kind => kind?,
+            },
+            kind => kind.into(),
+        };
+        entries.push(Entry::new(name, file_name, kind));
+    }
+    Ok((dir, entries))
+}
+
+/// Files and folders by name, as they are in `entries`.
+fn in_order<T>(entries: &[Entry], files: Vec<Option<T>>, folders: Vec<Vec<Vec<T>>>) -> Vec<Vec<T>> {
+    let (mut files, mut folders) = (files.into_iter(), folders.into_iter());
+    let runs = entries.chunk_by(|a, b| a.is_folder() == b.is_folder());
+    let mut all = Vec::new();
+    for run in runs {
+        match run[0].is_folder() {
+            true => all.extend(folders.by_ref().take(run.len()).flatten()),
+            false => all.push(files.by_ref().take(run.len()).flatten().collect()),
+        }
+    }
+    all
+}
+
+fn failed(path: &Path, source: io::Error) -> FingerprintError {
+    FingerprintError::Walk {
+        path: path.to_owned(),
+        source,
     }
 }
