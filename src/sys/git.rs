@@ -2,9 +2,13 @@
 //!
 //! Source: gitrepository-layout(5), `gitdir` files and `commondir`.
 
+mod index;
+
 use std::{
     fs,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 /// The folder that all worktrees of the repository share, and the worktree's own root. `None` outside of a repository.
@@ -21,11 +25,12 @@ pub fn repository(path: &Path) -> Option<Repository> {
     };
     let common = match line_of(&own.join("commondir"), "") {
         Some(line) => own.join(line),
-        None => own,
+        None => own.clone(),
     };
     // What only looks like one, such as an empty `.git`, is none.
     common.join("HEAD").is_file().then_some(())?;
     Some(Repository {
+        own: own.canonicalize().ok()?,
         common: common.canonicalize().ok()?,
         root: root.to_owned(),
     })
@@ -34,10 +39,47 @@ pub fn repository(path: &Path) -> Option<Repository> {
 /// A repository, as seen from one of its worktrees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
+    /// Where HEAD and the index are, of this worktree.
+    pub own: PathBuf,
     /// Where objects and references are, for all worktrees.
     pub common: PathBuf,
     /// The worktree's folder.
     pub root: PathBuf,
+}
+
+/// What git tracks in a worktree. The index is read when it is asked for first.
+#[derive(Debug)]
+pub struct Tracked {
+    repository: Repository,
+    /// Relative to the worktree, sorted.
+    names: OnceLock<Vec<Vec<u8>>>,
+}
+
+impl Tracked {
+    pub fn of(repository: Repository) -> Self {
+        Self {
+            repository,
+            names: OnceLock::new(),
+        }
+    }
+
+    /// Whether it is a file that git tracks, or a folder with one in it.
+    pub fn has(&self, path: &Path) -> bool {
+        let Ok(name) = path.strip_prefix(&self.repository.root) else {
+            return false;
+        };
+        let names = self
+            .names
+            .get_or_init(|| index::names(&self.repository.own));
+        let name = name.as_os_str().as_bytes();
+        let folder = [name, b"/"].concat();
+        let next = |name: &[u8]| {
+            let at = names.partition_point(|found| found.as_slice() < name);
+            names.get(at)
+        };
+        next(name).is_some_and(|found| found == name)
+            || next(&folder).is_some_and(|found| found.starts_with(&folder))
+    }
 }
 
 /// The first line of a file, after these words.
@@ -48,13 +90,11 @@ fn line_of(path: &Path, words: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::process::Command;
-
-    use super::*;
+pub(crate) mod testing {
+    use std::{path::Path, process::Command};
 
     #[track_caller]
-    fn git(dir: &Path, args: &[&str]) {
+    pub fn git(dir: &Path, args: &[&str]) {
         let identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"];
         let status = Command::new("git")
             .args(identity)
@@ -68,6 +108,11 @@ mod tests {
             .expect("git");
         assert!(status.status.success(), "git {args:?}: {status:?}");
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::git, *};
 
     #[test]
     fn worktrees_share_and_submodules_do_not() {
@@ -80,6 +125,7 @@ mod tests {
         git(&main, &["commit", "--quiet", "--allow-empty", "-m", "x"]);
         let found = repository(&main.join("sub/folder")).expect("a repository");
         let expected = Repository {
+            own: main.join(".git"),
             common: main.join(".git"),
             root: main.clone(),
         };

@@ -1,4 +1,4 @@
-//! What git ignores.
+//! What git ignores: what its rules name and it does not track.
 
 use std::{ffi::OsStr, path::Path, sync::Arc};
 
@@ -7,12 +7,27 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder},
 };
 
-use crate::sys::git;
+use crate::sys::git::{self, Tracked};
 
 /// What git ignores in a folder: its own rules, then those of the folders above it up to the repository's, then those of the user.
 pub(super) struct Ignores {
     rules: Vec<Gitignore>,
+    /// Of the repository that the folder is in.
+    tracked: Option<Arc<Tracked>>,
+    /// The folder itself is ignored.
+    is_ignored: bool,
+    /// Whether anything here or above names something.
+    may_ignore: bool,
     above: Option<Arc<Ignores>>,
+}
+
+/// What to do with a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Take,
+    /// A folder that is ignored but for what git tracks in it.
+    TakeTracked,
+    Leave,
 }
 
 impl Ignores {
@@ -20,11 +35,12 @@ impl Ignores {
     /// project.
     pub fn above(start: &Path, root: &Path) -> Arc<Self> {
         let user = Gitignore::global().0;
+        let has_rules = !user.is_empty();
         let mut all = Arc::new(Self {
-            rules: Some(user)
-                .into_iter()
-                .filter(|rules| !rules.is_empty())
-                .collect(),
+            rules: has_rules.then_some(user).into_iter().collect(),
+            tracked: None,
+            is_ignored: false,
+            may_ignore: has_rules,
             above: None,
         });
         let repository = root.ancestors().find(|dir| dir.join(".git").exists());
@@ -58,8 +74,9 @@ impl Ignores {
     fn added(above: &Arc<Self>, folder: &Path, has_rules: bool) -> Arc<Self> {
         let is_repository = folder.join(".git").exists();
         let own = has_rules.then(|| folder.join(".gitignore"));
+        let repository = git::repository(folder).filter(|_| is_repository);
         // Of all worktrees of the clone.
-        let exclude = git::repository(folder).filter(|_| is_repository);
+        let exclude = repository.as_ref();
         let exclude = exclude.map(|repository| repository.common.join("info/exclude"));
         let rules = [own, exclude].into_iter().flatten();
         let rules = rules.filter_map(|file| {
@@ -70,17 +87,28 @@ impl Ignores {
         });
         let rules: Vec<_> = rules.collect();
         // What is above a repository in another one says nothing of its files, but the user's own rules do.
-        let above = match is_repository {
-            true => above.topmost(),
-            false => above.clone(),
+        let (above, tracked) = match is_repository {
+            true => (above.topmost(), repository.map(Tracked::of).map(Arc::new)),
+            false => (above.clone(), above.tracked.clone()),
         };
-        match rules.is_empty() {
-            true => above,
-            false => Arc::new(Self {
-                rules,
-                above: Some(above),
-            }),
-        }
+        Arc::new(Self {
+            may_ignore: above.may_ignore || !rules.is_empty(),
+            rules,
+            tracked,
+            is_ignored: false,
+            above: Some(above),
+        })
+    }
+
+    /// Of a folder with the verdict [`Verdict::TakeTracked`].
+    pub fn all(self: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self {
+            rules: Vec::new(),
+            tracked: self.tracked.clone(),
+            is_ignored: true,
+            may_ignore: true,
+            above: Some(self.clone()),
+        })
     }
 
     fn topmost(self: &Arc<Self>) -> Arc<Self> {
@@ -91,13 +119,27 @@ impl Ignores {
         at.clone()
     }
 
-    pub fn may_ignore(&self) -> bool {
-        !self.rules.is_empty() || self.above.is_some()
+    /// On what is right in the folder.
+    pub fn verdict(&self, folder: &Path, file_name: &OsStr, is_folder: bool) -> Verdict {
+        if !self.may_ignore {
+            return Verdict::Take;
+        }
+        let path = folder.join(file_name);
+        let is_tracked = || self.tracked.as_ref().is_some_and(|git| git.has(&path));
+        match self.is_ignored(&path, is_folder) {
+            false => Verdict::Take,
+            true if !is_tracked() => Verdict::Leave,
+            true if is_folder => Verdict::TakeTracked,
+            true => Verdict::Take,
+        }
     }
 
-    pub fn is_ignored(&self, path: &Path, is_folder: bool) -> bool {
+    fn is_ignored(&self, path: &Path, is_folder: bool) -> bool {
         let mut at = Some(self);
         while let Some(ignores) = at {
+            if ignores.is_ignored {
+                return true;
+            }
             for rules in &ignores.rules {
                 match rules.matched(path, is_folder) {
                     Match::None => {}

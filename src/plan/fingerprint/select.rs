@@ -27,8 +27,8 @@ pub struct Selection {
 /// Finds the files under `root` that the globs name; all that git does not ignore when there is none.
 ///
 /// `*` and `?` stop at `/`, `**` does not, a folder's name stands for all in it, and `!glob` takes files away, wherever it stands in
-/// the list. What git ignores is left out, unless it is named without wildcards or lies in an ignored folder that the glob names before its
-/// first wildcard. `.git` and `.devenv` are always left out. Links are not followed.
+/// the list. What git ignores and does not track is left out, unless it is named without wildcards or lies in an ignored folder that the glob names
+/// before its first wildcard. `.git` and `.devenv` are always left out. Links are not followed.
 ///
 /// # Errors
 /// An invalid glob, one that leads out of the root, or a folder that cannot be read.

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::{place::Stamp, *};
+use crate::sys::git::testing::git;
 
 struct Folder {
     dir: tempfile::TempDir,
@@ -363,6 +364,38 @@ fn named_files_are_no_globs_and_may_lie_outside() {
     assert_ne!(found["file.a[1]"], files(&["a1"])["file.a1"]);
     // As a list of globs, this would be the whole project.
     assert!(files(&[]).is_empty());
+}
+
+#[test]
+fn what_git_tracks_is_not_ignored() {
+    let folder = Folder::with(&[
+        ("main/.gitignore", "*.gen\nout/\n"),
+        ("main/a.gen", ""),
+        ("main/b.gen", ""),
+        ("main/out/kept/x", ""),
+        ("main/out/kept/y", ""),
+        ("main/out/z", ""),
+    ]);
+    let root = folder.root().join("main");
+    let names = |root: &Path| {
+        let found = fingerprint(root, &["**".into()], &folder.cache()).unwrap();
+        found.into_keys().collect::<Vec<_>>().join(" ")
+    };
+    git(&root, &["init", "--quiet"]);
+    assert_eq!(names(&root), "file..gitignore");
+    git(&root, &["add", "-f", "a.gen", "out/kept/x"]);
+    let all = "file..gitignore file.a.gen file.out/kept/x";
+    assert_eq!(names(&root), all);
+    // Of the worktree, not of the repository.
+    git(&root, &["commit", "--quiet", "-m", "x"]);
+    git(&root, &["worktree", "add", "--quiet", "../second"]);
+    git(&root, &["rm", "--quiet", "--cached", "a.gen"]);
+    fs::write(folder.root().join("second/.git-not"), "").unwrap();
+    assert_eq!(names(&root), "file..gitignore file.out/kept/x");
+    assert_eq!(
+        names(&folder.root().join("second")),
+        "file..git-not file.a.gen file.out/kept/x"
+    );
 }
 
 #[test]

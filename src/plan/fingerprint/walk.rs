@@ -13,7 +13,7 @@ use rustix::fs::{Dir, FileType, Mode, OFlags};
 
 use super::{
     FingerprintError,
-    ignores::Ignores,
+    ignores::{Ignores, Verdict},
     is_gone,
     look::FILES_PER_THREAD,
     place::{Kind, Place},
@@ -54,6 +54,7 @@ struct Entry {
     /// Where that ends in other characters.
     file_name: Option<OsString>,
     kind: Kind,
+    verdict: Verdict,
 }
 
 impl Entry {
@@ -67,12 +68,14 @@ impl Entry {
                 name: joined(text),
                 file_name: None,
                 kind,
+                verdict: Verdict::Take,
             },
             // Escaped, so that two names never become one.
             None => Self {
                 name: joined(&file_name.as_bytes().escape_ascii().to_string()),
                 file_name: Some(file_name.to_owned()),
                 kind,
+                verdict: Verdict::Take,
             },
         }
     }
@@ -100,7 +103,7 @@ impl<W: Fn(&str) -> bool + Sync, E> Walk<'_, W, E> {
             Err(source) => return Err(failed(path, source)),
         };
         let ignores = Ignores::with(above, path, entries.iter().map(Entry::file_name));
-        entries.retain(|entry| self.wants(entry, path, &ignores));
+        entries.retain_mut(|entry| self.wants(entry, path, &ignores));
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let files: Vec<_> = entries.iter().filter(|entry| !entry.is_folder()).collect();
         let fd = dir.fd().map_err(|error| failed(path, error.into()))?;
@@ -115,20 +118,25 @@ impl<W: Fn(&str) -> bool + Sync, E> Walk<'_, W, E> {
         let folders: Vec<_> = entries.iter().filter(|entry| entry.is_folder()).collect();
         let below = |entry: &&Entry| {
             let path = path.join(entry.file_name());
+            let ignores = match entry.verdict {
+                Verdict::TakeTracked => ignores.all(),
+                Verdict::Take | Verdict::Leave => ignores.clone(),
+            };
             self.folder(&path, &entry.name, &ignores)
         };
         let folders: Vec<_> = folders.par_iter().map(below).collect::<Result<_, _>>()?;
         Ok(in_order(&entries, files, folders))
     }
 
-    fn wants(&self, entry: &Entry, folder: &Path, ignores: &Ignores) -> bool {
+    fn wants(&self, entry: &mut Entry, folder: &Path, ignores: &Ignores) -> bool {
         let file_name = entry.file_name();
-        let is_ignored = || ignores.is_ignored(&folder.join(file_name), entry.is_folder());
-        entry.kind != Kind::Other
-            && file_name != ".git"
-            && file_name != ".devenv"
-            && (entry.is_folder() || (self.wanted)(&entry.name))
-            && !(ignores.may_ignore() && is_ignored())
+        let is_own = file_name == ".git" || file_name == ".devenv";
+        if is_own || entry.kind == Kind::Other || !(entry.is_folder() || (self.wanted)(&entry.name))
+        {
+            return false;
+        }
+        entry.verdict = ignores.verdict(folder, file_name, entry.is_folder());
+        entry.verdict != Verdict::Leave
     }
 }
 
