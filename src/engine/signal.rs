@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use futures_util::{Stream, stream};
+use rustix::process;
 use tokio::signal::unix::{self, SignalKind};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,17 @@ pub enum Signal {
     Interrupt,
     Terminate,
     Hangup,
+}
+
+impl Signal {
+    /// As it is sent to another process.
+    pub fn number(self) -> process::Signal {
+        match self {
+            Signal::Interrupt => process::Signal::INT,
+            Signal::Terminate => process::Signal::TERM,
+            Signal::Hangup => process::Signal::HUP,
+        }
+    }
 }
 
 impl fmt::Display for Signal {

@@ -1,81 +1,26 @@
-//! `devenv exec STEP -- cmd` with a real terminal: `script` gives one, and types what it reads.
+//! `devenv exec STEP -- cmd` with a real terminal.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    process::{Child, ChildStdout, Stdio},
-};
-
-use crate::support::Project;
+use crate::support::{Project, terminal::Terminal};
 
 /// Runs in the background; nothing of it matters but that it runs.
 const CONFIG: &str = "[project]\nname = \"terminal\"\nruntime = \"process\"\n\n[service.web]\nprocess = { command = [\"sleep\", \"1000\"] }\nstop_grace = \"1s\"\n";
 
 /// `devenv exec web -- sh -c SCRIPT` on a terminal of its own.
-struct Terminal {
-    child: Child,
-    output: BufReader<ChildStdout>,
-    seen: String,
-}
-
-impl Terminal {
-    fn new(project: &Project, script: &str) -> Self {
-        project.write("script.sh", script);
-        let devenv = env!("CARGO_BIN_EXE_devenv");
-        let command = format!("stty cols 91 rows 17; exec {devenv} exec web -- sh ./script.sh");
-        // As of a command of the project: the same folder and environment.
-        let mut like = project.command(&[]);
-        like.env("TERM", "vt220");
-        let mut script = std::process::Command::new("script");
-        script.args([
-            "--quiet",
-            "--return",
-            "--echo",
-            "never",
-            "--command",
-            &command,
-        ]);
-        script.arg("/dev/null").current_dir(project.path());
-        for (name, value) in like.get_envs() {
-            match value {
-                Some(value) => script.env(name, value),
-                None => script.env_remove(name),
-            };
-        }
-        script.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = script.spawn().expect("`script` of util-linux");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        Self {
-            child,
-            output,
-            seen: String::new(),
-        }
-    }
-
-    fn wait_for(&mut self, text: &str) {
-        while !self.seen.contains(text) {
-            let read = self.output.read_line(&mut self.seen).expect("UTF-8");
-            assert!(read > 0, "no `{text}` in {}", self.seen);
-        }
-    }
-
-    fn press(&mut self, keys: &str) {
-        let stdin = self.child.stdin.as_mut().expect("piped");
-        stdin.write_all(keys.as_bytes()).expect("typed");
-    }
-
-    /// Exit code, and all that was shown.
-    fn end(mut self) -> (Option<i32>, String) {
-        self.output.read_to_string(&mut self.seen).expect("UTF-8");
-        let status = self.child.wait().expect("it ends");
-        (status.code(), self.seen)
-    }
+fn exec(project: &Project, script: &str) -> Terminal {
+    project.write("script.sh", script);
+    let devenv = env!("CARGO_BIN_EXE_devenv");
+    let command = format!("stty cols 91 rows 17; exec {devenv} exec web -- sh ./script.sh");
+    // As of a command of the project: the same folder and environment.
+    let mut like = project.command(&[]);
+    like.env("TERM", "vt220");
+    Terminal::new(&like, &command)
 }
 
 #[test]
 fn it_is_the_callers_terminal_and_the_exit_code_comes_through() {
     let project = Project::new(CONFIG);
     project.ok(&["up"]);
-    let terminal = Terminal::new(&project, "tty; stty size; echo $TERM; exit 42");
+    let terminal = exec(&project, "tty; stty size; echo $TERM; exit 42");
     let (code, shown) = terminal.end();
     assert_eq!(code, Some(42), "{shown}");
     let lines: Vec<_> = shown.lines().collect();
@@ -91,19 +36,19 @@ fn keys_are_the_commands_own() {
     let project = Project::new(CONFIG);
     project.ok(&["up"]);
     let script = "trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 0.05; done";
-    let mut terminal = Terminal::new(&project, script);
+    let mut terminal = exec(&project, script);
     terminal.wait_for("ready");
     terminal.press("\x03");
     let (code, shown) = terminal.end();
     assert_eq!(code, Some(9), "{shown}");
     assert!(shown.contains("interrupted"), "{shown}");
 
-    let mut terminal = Terminal::new(&project, "echo ready; exec sleep 1000");
+    let mut terminal = exec(&project, "echo ready; exec sleep 1000");
     terminal.wait_for("ready");
     terminal.press("\x03");
     assert_eq!(terminal.end().0, Some(130));
 
-    let mut terminal = Terminal::new(&project, "echo ready; read line; echo \"got $line\"; cat");
+    let mut terminal = exec(&project, "echo ready; read line; echo \"got $line\"; cat");
     terminal.wait_for("ready");
     terminal.press("a line\n");
     terminal.wait_for("got a line");

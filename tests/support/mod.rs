@@ -11,6 +11,7 @@ mod registry;
 mod running;
 mod server;
 mod state;
+pub mod terminal;
 
 use std::{
     fs,

@@ -1,6 +1,14 @@
 //! Checks a tree: in the checkout when it holds just that, else in a private worktree. The steps run as a process of their own.
 
-use std::{collections::BTreeMap, env, ffi::OsString, path::Path, pin::pin, process::ExitStatus};
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    path::Path,
+    pin::pin,
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
 
 use futures_util::{Stream, StreamExt};
 
@@ -179,28 +187,33 @@ fn variables(hook: &Hook<'_>) -> impl Iterator<Item = (String, OsString)> {
     std::iter::once(name).chain(args)
 }
 
-/// Waits for the steps, and passes on what is to end them.
+/// What comes so soon after a signal is the same once more: a terminal tells git and its hook of Ctrl-C, and git tells the hook, too.
+const ECHO: Duration = Duration::from_millis(500);
+
+/// Waits for the steps, and passes on what is to end them: alone, as they are not told by the terminal.
 async fn finish(
     spawn: &Spawn,
     mut signals: impl Stream<Item = Signal> + Unpin,
 ) -> Result<Verdict, Fault> {
     let explain = |error: crate::sys::process::ProcessError| Fault::from_error(&error);
     let mut steps = spawn.start_beside().map_err(explain)?;
-    let terminate = steps.terminator();
+    let send = steps.sender();
     let mut finished = pin!(steps.finish());
-    let mut is_interrupted = false;
+    let mut passed_on: Option<Instant> = None;
     let (status, stdout) = loop {
         tokio::select! {
             finished = &mut finished => break finished.map_err(explain)?,
-            Some(_) = signals.next() => {
-                is_interrupted = true;
-                terminate();
+            Some(signal) = signals.next() => {
+                if passed_on.is_none_or(|last| last.elapsed() > ECHO) {
+                    passed_on = Some(Instant::now());
+                    send(signal.number());
+                }
             }
         }
     };
-    match is_interrupted {
-        true => Err(Fault::new("interrupted").class(FaultClass::Interrupted)),
-        false => Ok(verdict(status, &stdout)),
+    match passed_on {
+        Some(_) => Err(Fault::new("interrupted").class(FaultClass::Interrupted)),
+        None => Ok(verdict(status, &stdout)),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     config::{StepId, StepKind},
     event::{Fault, FaultClass},
     steps::Mode,
-    sys::process::end_with_input,
+    sys::process::obey_starter,
 };
 
 /// Check the steps of a hook in this folder.
@@ -62,7 +62,7 @@ pub fn of_hook(cx: &Context, hook: &str) -> Result<Option<Vec<StepId>>, Fault> {
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
-    end_with_input();
+    obey_starter();
     let steps = of_hook(cx, &args.hook)?;
     let answer = Checked {
         steps: steps.as_ref().map(Vec::len),

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process, setsid};
 use tokio::process::{Child, ChildStdin};
 
 use super::{ProcessError, Spawn, once_free, read_all, write_all};
@@ -49,14 +49,14 @@ impl Spawn {
 }
 
 impl Beside {
-    /// What asks it to end.
-    pub fn terminator(&self) -> impl Fn() + use<> {
+    /// What sends it a signal.
+    pub fn sender(&self) -> impl Fn(Signal) + use<> {
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
         let pid = pid.and_then(Pid::from_raw);
-        move || {
+        move |signal| {
             if let Some(pid) = pid {
                 // It may have ended already.
-                let _ = kill_process(pid, Signal::TERM);
+                let _ = kill_process(pid, signal);
             }
         }
     }
@@ -75,8 +75,11 @@ impl Beside {
     }
 }
 
-/// From now on this process is asked to end when its standard input does: then the one that started it is gone.
-pub fn end_with_input() {
+/// From now on this process listens to the one that started it: it is asked to end when its standard input does, as that one is
+/// gone then, and not by Ctrl-C in a terminal, as that one passes it on.
+pub fn obey_starter() {
+    // One that has a session already is in no terminal's.
+    let _ = setsid();
     thread::spawn(|| {
         let mut rest = Vec::new();
         let _ = io::stdin().read_to_end(&mut rest);

@@ -1,9 +1,12 @@
 //! `devenv hooks`.
 
 mod install;
+mod interrupt;
 mod run;
 mod services;
 mod staged;
+
+use std::fs;
 
 use crate::support::git::Git;
 
@@ -37,4 +40,11 @@ fn repository(folder: &str, file: &str) -> Git {
 fn commit(git: &Git, folder: &str) {
     git.git(folder, &["add", "-A"]);
     git.git(folder, &["commit", "-q", "--no-verify", "-m", "a commit"]);
+}
+
+/// Of the process that the file names: gone, or a zombie that nobody has collected yet.
+fn has_ended(git: &Git, file: &str) -> bool {
+    let pid: u32 = git.read(file).trim().parse().expect("a pid");
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
 }

@@ -4,7 +4,7 @@ use std::{fs, process::Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::commit;
+use super::{commit, has_ended};
 use crate::support::{git::Git, wait_until};
 
 /// A check that needs a service, which writes down its process and has a volume.
@@ -45,13 +45,6 @@ fn on_processes() -> Git {
 volumes = { "/data" = "data" }
 ready = { exec = "test -e ../../../../../../../service" }"#;
     repository("process", service)
-}
-
-/// Of the process that the file names: gone, or a zombie that nobody has collected yet.
-fn has_ended(git: &Git, file: &str) -> bool {
-    let pid: u32 = git.read(file).trim().parse().expect("a pid");
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
-    stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
 }
 
 #[test]
