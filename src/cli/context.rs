@@ -39,7 +39,7 @@ pub enum Scope {
     Ephemeral,
 }
 
-/// The folder of an [`Scope::Ephemeral`] run, in the project's.
+/// The folder of an [`Scope::Ephemeral`] run, in the project's: of `devenv ci`, and of hooks that check the checkout.
 const EPHEMERAL: &str = ".devenv/ci";
 
 pub struct Context {

@@ -69,7 +69,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         removed.images.extend(side.removed.images.clone());
     }
     let in_use = sides.iter().filter_map(|side| side.in_use.clone());
-    let killed = left_by_ci(cx, &args).await;
+    let killed = left_apart(cx, &args).await;
     let faults = unknown.into_iter().chain(in_use).chain(killed.err());
     let faults = faults.collect();
     let text = || match is_known {
@@ -116,8 +116,8 @@ pub async fn everything(cx: &Context, images: Built) -> Result<(), Fault> {
     }
 }
 
-/// What a `devenv ci` of this worktree has left. One that goes on has the worktree's lock.
-async fn left_by_ci(cx: &Context, args: &Args) -> Result<(), Fault> {
+/// What a `devenv ci` or a hook in this worktree has left. One that goes on has the worktree's lock.
+async fn left_apart(cx: &Context, args: &Args) -> Result<(), Fault> {
     let own = cx.ephemeral();
     let was_killed = own.store()?.identity().is_some();
     // Images are all that one leaves which came to its end.
@@ -132,7 +132,7 @@ async fn left_by_ci(cx: &Context, args: &Args) -> Result<(), Fault> {
     };
     everything(&own, images).await?;
     if was_killed {
-        anstream::eprintln!("Took down what a killed `devenv ci` had left");
+        anstream::eprintln!("Took down what a killed `devenv ci` or hook had left");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! A command file has its `Args` (whose doc comment is the help) and `run`. Commands return a [`Fault`]; only [`main`] turns it into
 //! text and an exit code.
 
+mod apart;
 mod candidates;
 mod ci;
 mod completions;

@@ -37,7 +37,7 @@ fn with_ci(both: &Both) -> &Project {
 }
 
 /// What there is of runs that leave nothing.
-fn left(project: &Project) -> Vec<String> {
+pub(super) fn left(project: &Project) -> Vec<String> {
     let place = project.join(".devenv/ci");
     let mut found = Vec::new();
     for kind in ["container", "volume", "network"] {

@@ -16,6 +16,7 @@ mod engine_killed;
 mod exec_signals;
 mod exec_terminal;
 mod exit_codes;
+mod hooks;
 mod images;
 mod kill;
 mod killed_children;

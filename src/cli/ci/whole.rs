@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, process::ExitCode};
 use super::{reports::Reports, system};
 use crate::{
     cli::{
+        apart,
         context::Context,
-        down, exit,
-        run_lock::{self, Alone},
+        run_lock::Alone,
         run_steps::{Ended, Run},
         session::{Logs, timings},
     },
@@ -34,28 +34,8 @@ pub struct Flow {
 pub async fn run(cx: &Context, args: Flow) -> Result<ExitCode, Fault> {
     // What is wrong with the file is told before anything is waited for.
     cx.plan()?;
-    // Both build in the same folders.
-    let worktree = run_lock::acquire(cx, "ci", None).await?;
-    let own = cx.ephemeral();
-    let alone = run_lock::acquire(&own, "ci", None).await?;
-    // Of one that was killed.
-    down::everything(&own, down::Built::Keep).await?;
-    let ended = flow(&own, &args, &alone).await;
-    let gone = down::everything(&own, down::Built::Keep).await;
-    drop((alone, worktree));
-    let ended = ended?;
-    match gone {
-        Ok(()) => Ok(ended.code),
-        // What failed before has been shown, and decides the exit code.
-        Err(fault) if !ended.succeeded => {
-            cx.show(&fault);
-            Ok(ended.code)
-        }
-        Err(fault) => {
-            cx.show(&fault);
-            Ok(exit::code(fault.class))
-        }
-    }
+    let ended = apart::run(cx, "ci", async |own, alone| flow(own, &args, alone).await);
+    Ok(ended.await?.code)
 }
 
 async fn flow(cx: &Context, args: &Flow, alone: &Alone) -> Result<Ended, Fault> {

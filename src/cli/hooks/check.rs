@@ -60,7 +60,7 @@ pub async fn tree(
         filled.map_err(|error| error.explain())?;
         private::share(place, hook.name, &worktree).await?;
         let folder = worktree.top().join(&place.project);
-        let spawn = spawn(cx, hook, &folder, BTreeMap::new())?;
+        let spawn = spawn(cx, hook, &folder, Folder::Private)?;
         finish(&spawn, signals.as_mut()).await
     };
     let checked = match checked.await {
@@ -108,7 +108,7 @@ pub async fn checkout(cx: &Context, place: &Place, hook: &Hook<'_>) -> Result<Ve
     let Some(folder) = place.folder() else {
         return Err(Fault::new("a bare repository has no files to check").class(FaultClass::Usage));
     };
-    let spawn = spawn(cx, hook, &folder, repository_variables(&place.repository))?;
+    let spawn = spawn(cx, hook, &folder, Folder::Checkout(&place.repository))?;
     finish(&spawn, pin!(signals()?)).await
 }
 
@@ -131,22 +131,24 @@ fn repository_variables(repository: &Repository) -> BTreeMap<String, OsString> {
     }
 }
 
-fn spawn(
-    cx: &Context,
-    hook: &Hook<'_>,
-    folder: &Path,
-    mut env: BTreeMap<String, OsString>,
-) -> Result<Spawn, Fault> {
+/// Whose folder the steps run in.
+enum Folder<'a> {
+    /// The hook's own, which goes with all that was started in it.
+    Private,
+    /// The user's, in the checkout of this repository.
+    Checkout(&'a Repository),
+}
+
+fn spawn(cx: &Context, hook: &Hook<'_>, path: &Path, folder: Folder<'_>) -> Result<Spawn, Fault> {
     let devenv = env::current_exe().map_err(|error| {
         Fault::new("cannot find out where devenv is")
             .class(FaultClass::Environment)
             .note(error.to_string())
     })?;
-    let (devenv, folder) = (devenv.display().to_string(), folder.display().to_string());
     let mut argv = vec![
-        devenv,
+        devenv.display().to_string(),
         "-C".to_owned(),
-        folder,
+        path.display().to_string(),
         "--output".to_owned(),
         "plain".to_owned(),
     ];
@@ -161,7 +163,11 @@ fn spawn(
     }));
     argv.extend(["hooks", "steps", hook.name].map(str::to_owned));
     argv.extend(hook.force.then(|| "--force".to_owned()));
-    env.extend(variables(hook));
+    let mut env: BTreeMap<_, _> = variables(hook).collect();
+    if let Folder::Checkout(repository) = folder {
+        argv.push("--apart".to_owned());
+        env.extend(repository_variables(repository));
+    }
     Ok(Spawn {
         argv,
         cwd: None,

@@ -24,8 +24,9 @@ use crate::event::Fault;
 /// Let git's hooks check what is committed or pushed, as [hook.*] of devenv.toml says.
 ///
 /// A hook checks the files that are committed or pushed, whatever the checkout holds: in the checkout when it has just these
-/// files, else in a private worktree that is removed again. It changes nothing of the project. What has passed is not checked
-/// again. `git commit --no-verify`, `git push --no-verify` or DEVENV_HOOKS=0 in the environment skip it.
+/// files, else in a private worktree that is removed again. It changes nothing of the project; a database or service that it needs
+/// is started for it beside what is up, and stopped again. What has passed is not checked again. `git commit --no-verify`, `git
+/// push --no-verify` or DEVENV_HOOKS=0 in the environment skip it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]

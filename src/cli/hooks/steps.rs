@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::facts::Needed;
 use crate::{
     cli::{
+        apart,
         context::Context,
         run_steps::{Force, Run},
         session::Logs,
     },
     config::{StepId, StepKind},
     event::{Fault, FaultClass},
+    plan::Plan,
     steps::Mode,
     sys::process::obey_starter,
 };
@@ -25,6 +27,9 @@ pub struct Args {
     /// Check although nothing changed.
     #[arg(long)]
     force: bool,
+    /// The folder is the user's: what the steps start is not what is up there, and goes with them.
+    #[arg(long)]
+    apart: bool,
 }
 
 /// What is written to standard output when all is well.
@@ -80,7 +85,16 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             },
             ..Run::new(&command, steps)
         };
-        let ended = run.execute(cx).await?;
+        let ended = match args.apart && starts_something(&*cx.plan()?, &run.steps) {
+            true => {
+                apart::run(cx, &command, async |own, alone| {
+                    let part_of = Some(alone);
+                    Run { part_of, ..run }.execute(own).await
+                })
+                .await?
+            }
+            false => run.execute(cx).await?,
+        };
         if !ended.succeeded {
             return Ok(ended.code);
         }
@@ -90,6 +104,12 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     })?;
     cx.print(&format!("{line}\n"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether anything of what is checked needs what keeps running.
+fn starts_something(plan: &Plan, steps: &[StepId]) -> bool {
+    let all = plan.graph().closure(steps.iter().cloned());
+    all.iter().any(|id| id.kind.is_running_service())
 }
 
 #[cfg(test)]
