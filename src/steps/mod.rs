@@ -55,6 +55,7 @@ pub use mask::too_short_secrets;
 pub use ports::{HostPorts, published};
 pub use postgres::{target as postgres_target, volume as postgres_volume};
 pub use proto::Made;
+pub use task::CHOOSE_TOOLS;
 
 use problem::Heard;
 

@@ -24,6 +24,7 @@ use crate::{
     },
 };
 
+pub use environment::CHOOSE_TOOLS;
 pub(super) use environment::Sees;
 use own::{Before, Meets};
 use transcript::Transcript;
@@ -138,10 +139,13 @@ async fn inputs(cx: &Cx<'_>, task: &Task) -> Result<Known, Fault> {
         return Ok(known);
     }
     let declared = |field: &String| known.inputs.0.contains_key(field);
-    let passed: Vec<_> = result::passed(&task.pass)
-        .filter(|(field, _)| !declared(field))
-        .collect();
-    known.inputs.0.extend(passed);
+    let mut seen: BTreeMap<_, _> = result::passed(&task.pass).collect();
+    if task.image().is_none() {
+        let chosen = result::passed(CHOOSE_TOOLS);
+        seen.extend(chosen.filter(|(_, value)| *value != Input::Absent));
+    }
+    seen.retain(|field, _| !declared(field));
+    known.inputs.0.extend(seen);
     known.inputs.text("platform", platform::current());
     known.inputs.text("folder", folder(&cx.steps.root));
     known.inputs.0.extend(cx.digests(&task.inputs).await?);

@@ -332,6 +332,40 @@ run = "echo hidden=$HIDDEN"
 }
 
 #[test]
+fn what_chooses_a_tool_is_an_input_and_no_part_of_the_plan() {
+    let counted =
+        Counted::new("[task.one]\nrun = \"RUN; echo java=$JAVA_HOME\"\ninputs = [\"in.txt\"]\n");
+    let project = &counted.project;
+    project.write("in.txt", "1");
+    let run = |args: &[&str], home: Option<&str>| {
+        let mut command = project.command(args);
+        for name in ["JAVA_HOME", "PKG_CONFIG_PATH", "RUSTUP_TOOLCHAIN"] {
+            command.env_remove(name);
+        }
+        let output = command.envs(home.map(|home| ("JAVA_HOME", home))).output();
+        Ran::from(output.expect("devenv"), project.path())
+    };
+    run(&["run", "one"], None);
+    let hash = run(&["plan", "--hash"], None).stdout;
+    for (home, state, runs) in [
+        (Some("/opt/one"), "added", 2),
+        (Some("/opt/two"), "changed", 3),
+        // All three are kept.
+        (None, "removed", 3),
+        (Some("/opt/two"), "added", 3),
+    ] {
+        assert_eq!(run(&["plan", "--hash"], home).stdout, hash);
+        let plan = run(&["plan", "task.one"], home);
+        let reason = format!("env.JAVA_HOME {state}");
+        assert!(plan.stdout.contains(&reason), "{reason}: {}", plan.all());
+        let ran = run(&["run", "one"], home);
+        let said = format!("java={}\n", home.unwrap_or_default());
+        assert!(ran.stderr.contains(&said), "{said}: {}", ran.all());
+        assert_eq!(counted.runs(), runs, "{reason}");
+    }
+}
+
+#[test]
 fn what_must_always_run_does() {
     let counted = Counted::new(
         "[task.one]\nrun = \"RUN; echo $HIDDEN\"\ninputs = [\"in.txt\"]\ncache = false\n",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Config, SecretSource, ToolSource},
+    steps::CHOOSE_TOOLS,
     sys::{
         platform,
         process::find_program,
@@ -20,12 +21,12 @@ use crate::{
 pub const DOTENV: &str = ".env";
 
 /// Bumped when a pass of an earlier devenv says too little.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// What has to be looked up to know whether a pass still holds: all of it is known once devenv.toml was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needed {
-    /// Names of environment variables that the file mentions.
+    /// Names of environment variables that the file mentions, and of those that choose a tool.
     pub variables: BTreeSet<String>,
     /// Programs that are found on PATH.
     pub programs: BTreeSet<String>,
@@ -47,6 +48,8 @@ pub struct Facts {
 impl Needed {
     pub fn of(config: &Config) -> Self {
         let mut variables: BTreeSet<_> = mentioned(&config.source.text).collect();
+        variables.extend(CHOOSE_TOOLS.map(str::to_owned));
+        variables.extend(config.task.values().flat_map(|task| task.pass.clone()));
         let mut files = BTreeSet::from([DOTENV.to_owned()]);
         for secret in config.secret.values() {
             match &secret.source {
@@ -131,6 +134,16 @@ mod tests {
         let text = "a = \"${env.ONE:-${env.TWO}}\" # ${env.THREE}\n${env.";
         let names: Vec<_> = mentioned(text).collect();
         assert_eq!(names, ["ONE", "TWO", "THREE", ""]);
+    }
+
+    #[test]
+    fn what_tasks_see_of_the_caller_is_needed() {
+        let text = "[project]\nname = \"x\"\n[task.t]\nrun = \"x\"\npass = [\"PROFILE\"]\n";
+        let config = crate::config::parse(Path::new("devenv.toml"), text, &|_| None);
+        let needed = Needed::of(&config.expect("a good file"));
+        for name in ["PROFILE", "JAVA_HOME"] {
+            assert!(needed.variables.contains(name), "{name}");
+        }
     }
 
     #[test]

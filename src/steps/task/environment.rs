@@ -12,7 +12,7 @@ pub(in crate::steps) enum Sees<'a> {
 }
 
 /// Where things are, who asks, how output looks and how the network is reached: a sound command makes the same with any of them.
-const TOOLS_NEED: [&str; 53] = [
+const TOOLS_NEED: [&str; 50] = [
     "PATH",
     "HOME",
     "USER",
@@ -35,10 +35,7 @@ const TOOLS_NEED: [&str; 53] = [
     "TEMP",
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
-    "PKG_CONFIG_PATH",
-    "JAVA_HOME",
     "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
     "CARGO_HOME",
     "CARGO_TARGET_DIR",
     "CARGO_BUILD_JOBS",
@@ -68,7 +65,10 @@ const TOOLS_NEED: [&str; 53] = [
     "MAKEFLAGS",
 ];
 
-/// The same, of whole families.
+/// They choose the tool, so who sees them depends on them, as on what is passed.
+pub const CHOOSE_TOOLS: [&str; 3] = ["JAVA_HOME", "PKG_CONFIG_PATH", "RUSTUP_TOOLCHAIN"];
+
+/// As [`TOOLS_NEED`], of whole families.
 const FAMILIES: [&str; 13] = [
     "LC_",
     "XDG_",
@@ -109,7 +109,8 @@ impl Sees<'_> {
 }
 
 fn tools_need(name: &str) -> bool {
-    TOOLS_NEED.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family))
+    let known = TOOLS_NEED.contains(&name) || CHOOSE_TOOLS.contains(&name);
+    known || FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
 fn is_of_cargo_run(name: &str) -> bool {

@@ -207,8 +207,11 @@ fn moved(before: &Inputs, after: &Inputs) -> Vec<String> {
 }
 
 /// The value of a variable is no text to be shown: it may be a secret.
-pub(super) fn passed(names: &[String]) -> impl Iterator<Item = (String, Input)> {
-    names.iter().map(|name| {
+pub(super) fn passed<S: AsRef<str>>(
+    names: impl IntoIterator<Item = S>,
+) -> impl Iterator<Item = (String, Input)> {
+    names.into_iter().map(|name| {
+        let name = name.as_ref();
         let value = std::env::var_os(name);
         let value = value.map(|value| Digest::of(value.as_encoded_bytes()));
         (
