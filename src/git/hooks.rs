@@ -13,9 +13,14 @@ impl Repository {
                 // Relative to where hooks are run.
                 self.top.as_ref().unwrap_or(&self.git_dir).join(path)
             }
-            Some(_) | None => self.common_dir.join("hooks"),
+            Some(_) | None => return Ok(self.own_hooks_dir()),
         };
         Ok(resolved(&path))
+    }
+
+    /// Where they are when nothing else is configured.
+    pub fn own_hooks_dir(&self) -> PathBuf {
+        resolved(&self.common_dir.join("hooks"))
     }
 }
 

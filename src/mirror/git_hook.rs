@@ -13,6 +13,8 @@ pub struct Shim<'a> {
 
 /// How a script begins that was written here.
 const WRITER: &str = "#!/bin/sh\n# Written by `devenv hooks install`, seal ";
+/// What only such a script says, whatever became of its first lines.
+const CALL: &str = " hooks run --shim ";
 /// Characters of the seal.
 const SEAL: usize = 16;
 
@@ -60,7 +62,7 @@ impl Shim<'_> {
                  echo \"{hook}: devenv is not on PATH{nor}: 'cargo install --locked devenv' puts it there, DEVENV_HOOKS=0 skips the hook once\" >&2\n    \
                  exit 1\n\
              fi\n\
-             exec \"$devenv\" hooks run --shim \"$0\" --project {project} {hook} -- \"$@\"\n"
+             exec \"$devenv\"{CALL}\"$0\" --project {project} {hook} -- \"$@\"\n"
         )
     }
 }
@@ -72,8 +74,13 @@ pub fn chained(hook: &str) -> String {
 
 /// Whose file this is.
 pub fn author(text: &[u8]) -> Author {
+    let calls = || text.windows(CALL.len()).any(|part| part == CALL.as_bytes());
     let Some(rest) = text.strip_prefix(WRITER.as_bytes()) else {
-        return Author::Other;
+        return if calls() {
+            Author::Edited
+        } else {
+            Author::Other
+        };
     };
     let sealed = rest.split_at_checked(SEAL).and_then(|(seal, rest)| {
         let body = rest.strip_prefix(b".\n")?;
@@ -158,6 +165,7 @@ mod tests {
             text.replace("exit 1", "exit 0"),
             text.clone() + "\n",
             text[..70].to_owned(),
+            text.replace("#!/bin/sh", "#!/bin/bash"),
         ] {
             assert_eq!(author(edited.as_bytes()), Author::Edited, "{edited}");
         }

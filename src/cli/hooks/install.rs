@@ -107,7 +107,7 @@ fn in_the_way(scripts: &Scripts, script: &Script, chain: bool) -> Option<Fault> 
                 "a repository has one hook of a name: let a task of that project run `devenv -C FOLDER hooks run` for this one",
             ));
         }
-        (State::Edited, _) => "it was written by devenv and edited since".to_owned(),
+        (State::Edited, _) => return Some(edited(scripts, script)),
         (State::Foreign, Some(tool)) => format!("it is a hook of {tool}"),
         (State::Foreign, None) => "it was not written by devenv".to_owned(),
     };
@@ -128,6 +128,19 @@ fn in_the_way(scripts: &Scripts, script: &Script, chain: bool) -> Option<Fault> 
             .note(format!("`{}` is kept for the same hook", kept.display()))
             .help("remove one of them")
     })
+}
+
+/// Kept and run first, it would call devenv, and devenv's own once more.
+fn edited(scripts: &Scripts, script: &Script) -> Fault {
+    let Script { hook, path, .. } = script;
+    let beside = scripts.chained(hook);
+    Fault::new(format!("`{}` is there already", path.display()))
+        .class(FaultClass::Usage)
+        .note("it was written by devenv and edited since")
+        .help(format!(
+            "remove it and run `devenv hooks install`; lines of your own belong into a task, or into a program `{}`, which runs first",
+            beside.display()
+        ))
 }
 
 impl Installed {

@@ -58,10 +58,19 @@ pub struct Scripts {
 
 impl Scripts {
     pub async fn find(repository: &Repository, project: &str) -> Result<Self, Fault> {
-        let dir = repository
-            .hooks_dir()
-            .await
-            .map_err(|error| error.explain())?;
+        let dir = dir(repository).await?;
+        Self::at(repository, &dir, project)?.ok_or_else(|| shared(repository, &dir))
+    }
+
+    /// Wherever devenv may have written: where git looks now, and where it looks when nothing else is set.
+    pub async fn everywhere(repository: &Repository) -> Result<Vec<Self>, Fault> {
+        let dirs = BTreeSet::from([dir(repository).await?, repository.own_hooks_dir()]);
+        let found = dirs.iter().map(|dir| Self::at(repository, dir, ""));
+        found.filter_map(Result::transpose).collect()
+    }
+
+    /// `None` of a folder that other repositories may have, too: devenv writes nothing there.
+    fn at(repository: &Repository, dir: &Path, project: &str) -> Result<Option<Self>, Fault> {
         let program = std::env::current_exe().map_err(|error| {
             Fault::new("cannot find out where devenv is")
                 .class(FaultClass::Environment)
@@ -70,16 +79,13 @@ impl Scripts {
         let is_in = |folder: &Path| dir.starts_with(folder);
         let is_in_repository = is_in(&repository.common_dir) || is_in(&repository.git_dir);
         let is_in_checkout = !is_in_repository && repository.top.as_deref().is_some_and(is_in);
-        if !is_in_repository && !is_in_checkout {
-            return Err(shared(repository, &dir));
-        }
-        Ok(Self {
+        Ok((is_in_repository || is_in_checkout).then(|| Self {
             is_in_checkout,
-            dir,
+            dir: dir.to_owned(),
             project: project.to_owned(),
             top: repository.top.clone(),
             program: program.display().to_string(),
-        })
+        }))
     }
 
     /// The script that devenv writes for a hook.
@@ -191,9 +197,14 @@ fn tool(path: &Path, text: &[u8]) -> Option<&'static str> {
     }
 }
 
+async fn dir(repository: &Repository) -> Result<PathBuf, Fault> {
+    let dir = repository.hooks_dir().await;
+    dir.map_err(|error| error.explain())
+}
+
 /// Other repositories have the folder too.
 fn shared(repository: &Repository, dir: &Path) -> Fault {
-    let own = repository.common_dir.join("hooks");
+    let own = repository.own_hooks_dir();
     Fault::new(format!(
         "hooks of this repository are in `{}`, which others may share",
         dir.display()

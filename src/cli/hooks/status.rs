@@ -55,12 +55,24 @@ fn words(script: &Script) -> String {
         (State::Installed, true) => "installed".to_owned(),
         (State::Outdated, true) => "outdated: run `devenv hooks install`".to_owned(),
         (State::Missing, true) => "not installed: run `devenv hooks install`".to_owned(),
-        (State::Edited, _) => "written by devenv and edited since".to_owned(),
+        (State::Edited, true) => {
+            "written by devenv and edited since: remove it and run `devenv hooks install`"
+                .to_owned()
+        }
+        (State::Edited, false) => "written by devenv and edited since".to_owned(),
         (State::OtherProject, _) => "of another project of this repository".to_owned(),
-        (State::Foreign, _) => match script.tool {
-            Some(tool) => format!("foreign: a hook of {tool}"),
-            None => "foreign".to_owned(),
-        },
+        (State::Foreign, is_wanted) => {
+            let whose = match script.tool {
+                Some(tool) => format!("foreign, of {tool}"),
+                None => "foreign".to_owned(),
+            };
+            match is_wanted {
+                true => {
+                    format!("{whose}: `devenv hooks install --chain` keeps it and runs it first")
+                }
+                false => whose,
+            }
+        }
         (State::Installed | State::Outdated, false) => {
             "not in devenv.toml any more: run `devenv hooks install`".to_owned()
         }

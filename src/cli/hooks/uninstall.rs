@@ -16,26 +16,19 @@ pub struct Args {}
 
 #[derive(Debug, Default, Serialize)]
 struct Uninstalled {
-    removed: Vec<String>,
+    removed: BTreeSet<String>,
     /// Those that were there before.
-    restored: Vec<String>,
+    restored: BTreeSet<String>,
     /// Written by devenv and edited since: left alone.
     edited: Vec<String>,
 }
 
 pub async fn run(cx: &Context, _: Args) -> Result<ExitCode, Fault> {
     let repository = place::repository(cx)?;
-    let scripts = Scripts::find(&repository, "").await?;
     let mut all = Uninstalled::default();
-    for script in scripts.list(&BTreeSet::new())?.values() {
-        let is_left = script.state == State::Missing && script.chained;
-        if script.state == State::Edited {
-            all.edited.push(script.path.display().to_string());
-        } else if is_ours(script.state) || is_left {
-            if remove(&scripts, script)? {
-                all.restored.push(script.hook.clone());
-            }
-            all.removed.push(script.hook.clone());
+    for scripts in Scripts::everywhere(&repository).await? {
+        for script in scripts.list(&BTreeSet::new())?.values() {
+            all.take(&scripts, script)?;
         }
     }
     // Who has no hooks needs no passes. What still runs has a lock.
@@ -72,14 +65,32 @@ pub fn remove(scripts: &Scripts, script: &Script) -> Result<bool, Fault> {
 }
 
 impl Uninstalled {
+    fn take(&mut self, scripts: &Scripts, script: &Script) -> Result<(), Fault> {
+        let is_left = script.state == State::Missing && script.chained;
+        if script.state == State::Edited {
+            self.edited.push(script.path.display().to_string());
+        } else if is_ours(script.state) || is_left {
+            if remove(scripts, script)? {
+                self.restored.insert(script.hook.clone());
+            }
+            self.removed.insert(script.hook.clone());
+        }
+        Ok(())
+    }
+
     fn text(&self) -> String {
-        let mut text = match self.removed.as_slice() {
-            [] => "No hook of devenv is installed\n".to_owned(),
-            removed => format!("Removed {}\n", removed.join(", ")),
+        let mut text = match self.removed.is_empty() {
+            true => "No hook of devenv is installed\n".to_owned(),
+            false => format!("Removed {}\n", names(&self.removed)),
         };
         if !self.restored.is_empty() {
-            text += &format!("Put back what was there of {}\n", self.restored.join(", "));
+            text += &format!("Put back what was there of {}\n", names(&self.restored));
         }
         text
     }
+}
+
+fn names(hooks: &BTreeSet<String>) -> String {
+    let hooks: Vec<_> = hooks.iter().map(String::as_str).collect();
+    hooks.join(", ")
 }

@@ -102,7 +102,9 @@ fn a_foreign_hook_is_never_overwritten() {
         !git.join("work/.git/hooks/pre-commit").exists(),
         "all or none"
     );
-    assert!(states(&git, "work").contains("pre-push    foreign: a hook of lefthook"));
+    assert!(states(&git, "work").contains(
+        "pre-push    foreign, of lefthook: `devenv hooks install --chain` keeps it and runs it first"
+    ));
 
     // Both get arguments and input, and either can refuse.
     git.ok("work", &["hooks", "install", "--chain"]);
@@ -155,21 +157,61 @@ fn a_foreign_hook_is_never_overwritten() {
 }
 
 #[test]
-fn one_of_ours_that_was_edited_is_foreign() {
+fn one_of_ours_that_was_edited_is_neither_replaced_nor_run_twice() {
     let git = repository("", FILE);
     git.ok("work", &["hooks", "install"]);
     let hook = git.join("work/.git/hooks/pre-push");
-    let edited = git.read("work/.git/hooks/pre-push") + "echo mine\n";
-    fs::write(&hook, &edited).expect("written");
-    assert!(states(&git, "work").contains("pre-push    written by devenv and edited since"));
-    assert_eq!(git.devenv("work", &["hooks", "install"]).code, 2);
+    let written = git.read("work/.git/hooks/pre-push");
+    for edited in [
+        written.clone() + "echo mine\n",
+        written.replace("#!/bin/sh\n", "#!/bin/sh\necho mine\n"),
+    ] {
+        fs::write(&hook, &edited).expect("written");
+        assert!(states(&git, "work").contains(
+            "pre-push    written by devenv and edited since: remove it and run `devenv hooks install`"
+        ));
+        for args in [&["hooks", "install"][..], &["hooks", "install", "--chain"]] {
+            let refused = git.devenv("work", args);
+            assert_eq!(refused.code, 2, "{}", refused.all());
+            expect![[r#"
+                error: `[ROOT]/work/.git/hooks/pre-push` is there already
+                 |
+                 = note: it was written by devenv and edited since
+                 = help: remove it and run `devenv hooks install`; lines of your own belong into a task, or into a program `[ROOT]/work/.git/hooks/pre-push.chained`, which runs first
+            "#]]
+            .assert_eq(&refused.stderr);
+        }
+        let removed = git.ok("work", &["hooks", "uninstall"]);
+        assert!(
+            removed.stderr.contains("was edited and is left alone"),
+            "{}",
+            removed.all()
+        );
+        assert_eq!(fs::read_to_string(&hook).expect("a file"), edited);
+    }
+}
+
+#[test]
+fn hooks_are_removed_wherever_git_looks_now() {
+    let git = repository("", FILE);
+    // Of all repositories, and of this one.
+    for elsewhere in ["/nowhere/hooks", ".hooks"] {
+        git.ok("work", &["hooks", "install"]);
+        git.git("work", &["config", "core.hooksPath", elsewhere]);
+        let removed = git.ok("work", &["hooks", "uninstall"]);
+        assert_eq!(removed.stdout, "Removed pre-commit, pre-push\n");
+        assert!(!git.join("work/.git/hooks/pre-push").exists());
+        git.git("work", &["config", "--unset", "core.hooksPath"]);
+    }
+    // In both.
+    git.ok("work", &["hooks", "install"]);
+    git.git("work", &["config", "core.hooksPath", ".hooks"]);
+    git.ok("work", &["hooks", "install"]);
     let removed = git.ok("work", &["hooks", "uninstall"]);
-    assert!(
-        removed.stderr.contains("was edited and is left alone"),
-        "{}",
-        removed.all()
-    );
-    assert_eq!(fs::read_to_string(&hook).expect("a file"), edited);
+    assert_eq!(removed.stdout, "Removed pre-commit, pre-push\n");
+    for folder in ["work/.git/hooks", "work/.hooks"] {
+        assert!(!git.join(folder).join("pre-push").exists(), "{folder}");
+    }
 }
 
 #[test]
@@ -265,6 +307,14 @@ fn can_be_skipped_and_needs_the_program() {
         .code,
         0
     );
+
+    // Who types the command wants it to run.
+    let mut typed = git.command("work", env!("CARGO_BIN_EXE_devenv"));
+    typed
+        .args(["hooks", "run", "pre-push"])
+        .env("DEVENV_HOOKS", "0");
+    let typed = typed.output().expect("devenv");
+    assert_eq!(typed.status.code(), Some(1));
 
     // Neither on PATH nor where it was.
     let hook = git.join("work/.git/hooks/pre-push");
