@@ -74,8 +74,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         needed: Needed::of(&*cx.config()?),
     };
     let command = format!("hooks run {}", args.hook);
-    // No steps would be all that `up` is for.
-    if let Some(steps) = steps.filter(|steps| !steps.is_empty()) {
+    if let Some(steps) = steps {
         let run = Run {
             mode: Mode::Check,
             logs: Logs::Failures,

@@ -3,6 +3,7 @@
 mod cycle;
 mod reference;
 mod tables;
+mod tasks;
 mod toolchain;
 
 pub(super) use cycle::cycles;

@@ -1,8 +1,8 @@
 //! Checks that look at several keys of a table, or at several tables. Also fills the port of an HTTP probe.
 
-use std::{collections::BTreeMap, path::Component};
+use std::collections::BTreeMap;
 
-use super::{Report, toolchain};
+use super::{Report, tasks::tasks, toolchain};
 use crate::{
     config::{
         Config, FILE, KeyPath, Plugin, Port, Probe, Proto, Ready, Service, StepId, StepKind,
@@ -33,10 +33,11 @@ pub(in crate::config) fn tables(report: &mut Report<'_>, config: &mut Config) {
     histories(report, config);
     asked(report, config);
     ci_files(report, config);
-    outputs(report, config);
+    tasks(report, config);
+    lints(report, config);
 }
 
-/// Who asks or deploys has something to ask or do.
+/// Who asks, checks or deploys has something to ask, check or do.
 fn asked(report: &mut Report<'_>, config: &Config) {
     for (name, smoke) in &config.smoke {
         let at = KeyPath::of(["smoke", name]);
@@ -44,6 +45,14 @@ fn asked(report: &mut Report<'_>, config: &Config) {
             report
                 .at_value(&at.join("requests"), format!("`[{at}]` asks nothing"))
                 .help("add a request, such as `{ path = \"/readyz\" }`");
+        }
+    }
+    for (name, hook) in &config.hook {
+        let at = KeyPath::of(["hook", name]);
+        if hook.run.is_empty() {
+            report
+                .at_key(&at, format!("`[{at}]` checks nothing"))
+                .help("name the steps to check: `run = [\"task.lint\"]`");
         }
     }
     for (name, remote) in &config.remote {
@@ -89,29 +98,6 @@ fn ci_files(report: &mut Report<'_>, config: &Config) {
                     format!("`{other}` and `{at}` are both `{}`", path.display()),
                 )
                 .label("give one of them another name");
-        }
-    }
-}
-
-/// What a task writes is put back exactly, so it is no more than a part of the project, and none of what git and devenv keep there.
-fn outputs(report: &mut Report<'_>, config: &Config) {
-    for (name, task) in &config.task {
-        for (index, output) in task.outputs.iter().enumerate() {
-            let path = plain(output);
-            let mut parts = path.components();
-            let climbs = parts.clone().any(|part| part == Component::ParentDir);
-            let first = parts.next().and_then(|part| part.as_os_str().to_str());
-            let why = match first {
-                _ if climbs => "has a `..` in it",
-                None => "is the whole project",
-                Some(".git" | ".devenv") => "is not the project's own",
-                Some(FILE) => "is what describes the project",
-                Some(_) => continue,
-            };
-            let at = KeyPath::of(["task", name, "outputs"]).join(index.to_string());
-            report
-                .at_value(&at, format!("`{output}` cannot be an output: it {why}"))
-                .label("name the files and folders that the task writes");
         }
     }
 }
@@ -375,6 +361,22 @@ fn histories(report: &mut Report<'_>, config: &Config) {
                 "give one of them a `table` of its own, such as \"public.{}_history\"",
                 name.replace('-', "_")
             ));
+    }
+}
+
+/// A rule is on or off.
+fn lints(report: &mut Report<'_>, config: &Config) {
+    for (name, migrate) in &config.migrate {
+        let both = migrate.lint.include.iter();
+        let both = both.filter(|rule| migrate.lint.exclude.contains(rule));
+        for rule in both {
+            report
+                .at_value(
+                    &KeyPath::of(["migrate", name, "lint", "include"]),
+                    format!("`{rule}` is both in `include` and in `exclude`"),
+                )
+                .label("keep only one");
+        }
     }
 }
 
