@@ -95,6 +95,7 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision) -> Result<Acted, Fault
                     cx.id(),
                     crate::config::duration::format(timeout)
                 ))
+                .at_key(cx.key("timeout"))
                 .help("raise its `timeout`, or find out what it waits for"))
             })?,
         None => limited.await?,

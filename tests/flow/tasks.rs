@@ -101,7 +101,9 @@ fn one_that_takes_too_long_is_ended_with_all_it_started() {
     let project = project("run = \"sleep 600 & echo $! > pid.txt; wait\"\ntimeout = \"1s\"\n");
     let run = project.run(&["run", "one"]);
     assert_eq!(run.code, 1, "{}", run.all());
-    assert!(run.stderr.contains("took longer than 1s"), "{}", run.all());
+    for part in ["took longer than 1s", "devenv.toml:6:1"] {
+        assert!(run.stderr.contains(part), "{part} in {}", run.all());
+    }
     let pid = project.read("pid.txt");
     let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
     // Gone, or a zombie that nobody has collected yet.

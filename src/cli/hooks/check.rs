@@ -15,6 +15,7 @@ use futures_util::{Stream, StreamExt};
 use super::{place::Place, private, steps::Checked, subject::Tree};
 use crate::{
     cli::{context::Context, runtime::Wanted},
+    config::StepId,
     engine::{self, Signal},
     event::{Explain, Fault, FaultClass, quoted},
     git::{Given, LOCAL_VARIABLES, Repository, Worktree},
@@ -31,7 +32,8 @@ pub struct Hook<'a> {
 /// How a check ended. What did not pass was told.
 pub enum Verdict {
     Passed(Checked),
-    Failed,
+    /// With the steps that failed, as far as it came to them.
+    Failed(Vec<StepId>),
 }
 
 /// Checks the tree where it can be: whatever the checkout holds, just its files are looked at.
@@ -224,10 +226,10 @@ async fn finish(
 }
 
 fn verdict(status: ExitStatus, stdout: &[u8]) -> Verdict {
-    let checked = serde_json::from_slice(stdout).ok();
-    match checked.filter(|_| status.success()) {
-        Some(checked) => Verdict::Passed(checked),
-        None => Verdict::Failed,
+    match serde_json::from_slice::<Checked>(stdout) {
+        Ok(checked) if status.success() => Verdict::Passed(checked),
+        Ok(checked) => Verdict::Failed(checked.failed),
+        Err(_) => Verdict::Failed(Vec::new()),
     }
 }
 

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     cli::{context::Context, exit, session::is_ci},
-    config,
-    event::{Explain, Fault, FaultClass, count},
+    config::{self, StepId, StepKind},
+    event::{Explain, Fault, FaultClass, count, quoted},
     git::Oid,
     mirror::git_hook,
     report,
@@ -62,11 +62,16 @@ struct Outcome {
     failed: Vec<Done>,
 }
 
-#[derive(Debug, Serialize)]
+/// As messages call it where it is about no tree.
+const CHECKOUT: &str = "the checkout";
+
+#[derive(Debug, Default, Serialize)]
 struct Done {
     tree: Option<Oid>,
     name: String,
     steps: usize,
+    /// The steps that failed.
+    failed: Vec<StepId>,
     #[serde(skip)]
     why: &'static str,
 }
@@ -158,43 +163,26 @@ async fn run_tree(
 ) -> Result<Option<Fault>, Fault> {
     let passed = Passed::of(&place.repository.state(), hook.name, &place.project);
     let folder = place.folder();
-    let done = |steps, why| Done {
-        tree: Some(tree.oid.clone()),
-        name: tree.name.clone(),
-        steps,
-        why,
-    };
     if !hook.force && passed.contains(&tree.oid, folder.as_deref()) {
-        outcome.known.push(done(0, ""));
+        outcome.known.push(Done::of(Some(tree)));
         return Ok(None);
     }
     let file = place.path_of(config::FILE);
     let has_file = place.repository.has_file(&tree.oid, &file);
     if !has_file.await.map_err(|error| error.explain())? {
-        outcome.unchecked.push(done(0, "has no devenv.toml"));
+        outcome.not_checked(Some(tree), "has no devenv.toml");
         return Ok(None);
     }
     let waiting = Waiting::tell(hook, &tree.name);
     let verdict = check::tree(cx, place, hook, tree).await;
     drop(waiting);
-    match verdict? {
-        Verdict::Passed(checked) => {
-            match checked.steps {
-                Some(steps) => {
-                    passed.add(&tree.oid, &checked.needed, folder.as_deref());
-                    outcome.checked.push(done(steps, ""));
-                }
-                None => outcome
-                    .unchecked
-                    .push(done(0, "has no such hook in its devenv.toml")),
-            }
-            Ok(None)
-        }
-        Verdict::Failed => {
-            outcome.failed.push(done(0, ""));
-            Ok(Some(refused(hook, tree)))
-        }
+    let verdict = verdict?;
+    if let Verdict::Passed(checked) = &verdict
+        && checked.steps.is_some()
+    {
+        passed.add(&tree.oid, &checked.needed, folder.as_deref());
     }
+    Ok(outcome.take(hook, Some(tree), verdict))
 }
 
 async fn run_checkout(
@@ -203,31 +191,13 @@ async fn run_checkout(
     hook: &Hook<'_>,
     outcome: &mut Outcome,
 ) -> Result<Option<Fault>, Fault> {
-    let name = "the checkout".to_owned();
-    let done = |steps, why| Done {
-        tree: None,
-        name,
-        steps,
-        why,
-    };
     let folder = place.folder();
     if !folder.is_some_and(|folder| folder.join(config::FILE).is_file()) {
-        outcome.unchecked.push(done(0, "has no devenv.toml"));
+        outcome.not_checked(None, "has no devenv.toml");
         return Ok(None);
     }
-    match check::checkout(cx, place, hook).await? {
-        Verdict::Passed(checked) => match checked.steps {
-            Some(steps) => outcome.checked.push(done(steps, "")),
-            None => outcome
-                .unchecked
-                .push(done(0, "has no such hook in its devenv.toml")),
-        },
-        Verdict::Failed => {
-            outcome.failed.push(done(0, ""));
-            return Ok(Some(Fault::new(format!("`{}` does not pass", hook.name))));
-        }
-    }
-    Ok(None)
+    let verdict = check::checkout(cx, place, hook).await?;
+    Ok(outcome.take(hook, None, verdict))
 }
 
 /// Says on a terminal what takes its time. The line goes with what comes of it.
@@ -254,26 +224,80 @@ impl Drop for Waiting {
     }
 }
 
-fn refused(hook: &Hook<'_>, tree: &Tree) -> Fault {
-    let refs = match tree.refs.as_slice() {
-        [] => String::new(),
-        refs => format!(" of {}", crate::event::quoted(refs)),
+fn refused(hook: &Hook<'_>, tree: Option<&Tree>, failed: &[StepId]) -> Fault {
+    let subject = match tree {
+        None => CHECKOUT.to_owned(),
+        Some(tree) if tree.refs.is_empty() => tree.name.clone(),
+        Some(tree) => format!("{} of {}", tree.name, quoted(&tree.refs)),
     };
-    let fault = Fault::new(format!(
-        "`{}` does not pass: {}{refs}",
-        hook.name, tree.name
-    ));
-    let help = match hook.name {
+    let subject = match failed {
+        [] => subject,
+        failed => format!("{} failed for {subject}", quoted(failed)),
+    };
+    let skip = match hook.name {
         "pre-push" => "commit what mends it; `git push --no-verify` pushes without the checks",
         "pre-commit" | "pre-merge-commit" => {
             "stage what mends it; `git commit --no-verify` commits without the checks"
         }
+        "commit-msg" => "`git commit --no-verify` commits without the checks",
         _ => "`DEVENV_HOOKS=0` in the environment skips the checks",
     };
-    fault.help(help)
+    // Others say themselves what to do.
+    let again = failed.iter().find(|step| match step.kind {
+        StepKind::Task | StepKind::Lint => true,
+        StepKind::Toolchain
+        | StepKind::Proto
+        | StepKind::Image
+        | StepKind::Build
+        | StepKind::Postgres
+        | StepKind::Service
+        | StepKind::Migrate
+        | StepKind::App
+        | StepKind::Smoke
+        | StepKind::Ci => false,
+    });
+    let help = match again {
+        Some(step) => format!("`devenv run {step}` runs it here; {skip}"),
+        None => skip.to_owned(),
+    };
+    Fault::new(format!("`{}` does not pass: {subject}", hook.name)).help(help)
+}
+
+impl Done {
+    fn of(tree: Option<&Tree>) -> Self {
+        Self {
+            tree: tree.map(|tree| tree.oid.clone()),
+            name: tree.map_or(CHECKOUT, |tree| &tree.name).to_owned(),
+            ..Self::default()
+        }
+    }
 }
 
 impl Outcome {
+    /// Why it was not let through, if it was not.
+    fn take(&mut self, hook: &Hook<'_>, tree: Option<&Tree>, verdict: Verdict) -> Option<Fault> {
+        let done = Done::of(tree);
+        match verdict {
+            Verdict::Passed(checked) => {
+                match checked.steps {
+                    Some(steps) => self.checked.push(Done { steps, ..done }),
+                    None => self.not_checked(tree, "has no such hook in its devenv.toml"),
+                }
+                None
+            }
+            Verdict::Failed(failed) => {
+                let fault = refused(hook, tree, &failed);
+                self.failed.push(Done { failed, ..done });
+                Some(fault)
+            }
+        }
+    }
+
+    fn not_checked(&mut self, tree: Option<&Tree>, why: &'static str) {
+        let done = Done::of(tree);
+        self.unchecked.push(Done { why, ..done });
+    }
+
     fn text(&self, ms: u64) -> String {
         let hook = &self.hook;
         let mut text = String::new();

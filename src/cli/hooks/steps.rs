@@ -32,11 +32,13 @@ pub struct Args {
     apart: bool,
 }
 
-/// What is written to standard output when all is well.
+/// What is written to standard output when the steps have run.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Checked {
     /// `None` when the file has no such hook.
     pub steps: Option<usize>,
+    /// None when all is well.
+    pub failed: Vec<StepId>,
     pub needed: Needed,
 }
 
@@ -69,10 +71,12 @@ pub fn of_hook(cx: &Context, hook: &str) -> Result<Option<Vec<StepId>>, Fault> {
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     obey_starter();
     let steps = of_hook(cx, &args.hook)?;
-    let answer = Checked {
+    let mut answer = Checked {
         steps: steps.as_ref().map(Vec::len),
+        failed: Vec::new(),
         needed: Needed::of(&*cx.config()?),
     };
+    let mut code = ExitCode::SUCCESS;
     let command = format!("hooks run {}", args.hook);
     if let Some(steps) = steps {
         let run = Run {
@@ -94,15 +98,15 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
             }
             false => run.execute(cx).await?,
         };
-        if !ended.succeeded {
-            return Ok(ended.code);
-        }
+        let failed = ended.seen.run.failures();
+        answer.failed = failed.map(|(step, _)| step.clone()).collect();
+        code = ended.code;
     }
     let line = serde_json::to_string(&answer).map_err(|error| {
         Fault::new(format!("cannot write what was checked: {error}")).class(FaultClass::Bug)
     })?;
     cx.print(&format!("{line}\n"));
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// Whether anything of what is checked needs what keeps running.

@@ -62,9 +62,9 @@ fn one_line_when_all_is_well_and_the_fault_when_not() {
           = note: its last output:
                   src/a:forbidden
 
-        error: `pre-push` does not pass: `1a2b3c4` of `refs/heads/main`
+        error: `pre-push` does not pass: `task.check` failed for `1a2b3c4` of `refs/heads/main`
          |
-         = help: commit what mends it; `git push --no-verify` pushes without the checks
+         = help: `devenv run task.check` runs it here; commit what mends it; `git push --no-verify` pushes without the checks
         error: failed to push some refs to '../remote.git'
     "#]]
     .assert_eq(&said);
@@ -94,7 +94,9 @@ fn a_person_can_run_it_again_and_read_json() {
     let failed = git.devenv("work", &["hooks", "run", "pre-commit", "--output", "json"]);
     assert_eq!(failed.code, 1, "{}", failed.all());
     let answer: serde_json::Value = serde_json::from_str(&failed.stdout).expect("JSON");
-    assert_eq!(answer["answer"]["failed"][0]["name"], "what is staged");
+    let tree = &answer["answer"]["failed"][0];
+    assert_eq!(tree["name"], "what is staged");
+    assert_eq!(tree["failed"], serde_json::json!(["task.check"]));
     assert_eq!(answer["error"]["exit_code"], 1);
 
     let unknown = git.devenv("work", &["hooks", "run", "pre-pusch"]);
@@ -236,7 +238,9 @@ fn other_hooks_get_their_arguments_and_run_in_the_checkout() {
     git.git("work", &["add", "-A"]);
     let refused = git.try_git("work/src", &["commit", "-m", "no topic"]);
     assert!(
-        refused.stderr.contains("`commit-msg` does not pass"),
+        refused
+            .stderr
+            .contains("`commit-msg` does not pass: `task.check` failed for the checkout"),
         "{}",
         refused.all()
     );
