@@ -59,7 +59,7 @@ impl Shim<'_> {
              fi\n\
              {find}\
              if [ ! -x \"$devenv\" ]; then\n    \
-                 echo \"{hook}: devenv is not on PATH{nor}: 'cargo install --locked devenv' puts it there, DEVENV_HOOKS=0 skips the hook once\" >&2\n    \
+                 echo \"{hook}: devenv is not on PATH{nor}: 'cargo install --locked --path .' in a clone of devenv puts it there, DEVENV_HOOKS=0 skips the hook once\" >&2\n    \
                  exit 1\n\
              fi\n\
              exec \"$devenv\"{CALL}\"$0\" --project {project} {hook} -- \"$@\"\n"
@@ -132,7 +132,7 @@ mod tests {
     fn is_a_few_lines_that_call_devenv() {
         expect![[r##"
             #!/bin/sh
-            # Written by `devenv hooks install`, seal d77efbda11e29cfe.
+            # Written by `devenv hooks install`, seal 677559ebf468ba98.
             # `devenv hooks uninstall` removes it. What it checks is [hook.pre-push] of devenv.toml.
             # DEVENV_HOOKS=0 in the environment skips it once.
             if [ "${DEVENV_HOOKS-}" = 0 ]; then
@@ -141,7 +141,7 @@ mod tests {
             fi
             devenv=$(command -v devenv) || devenv='/opt/my tools/devenv'
             if [ ! -x "$devenv" ]; then
-                echo "pre-push: devenv is not on PATH nor where it was: 'cargo install --locked devenv' puts it there, DEVENV_HOOKS=0 skips the hook once" >&2
+                echo "pre-push: devenv is not on PATH nor where it was: 'cargo install --locked --path .' in a clone of devenv puts it there, DEVENV_HOOKS=0 skips the hook once" >&2
                 exit 1
             fi
             exec "$devenv" hooks run --shim "$0" --project 'it'\''s/here' pre-push -- "$@"
