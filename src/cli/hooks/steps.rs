@@ -14,6 +14,7 @@ use crate::{
         session::Logs,
     },
     config::{StepId, StepKind},
+    engine::Policy,
     event::{Fault, FaultClass},
     plan::Plan,
     steps::Mode,
@@ -82,6 +83,8 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         let run = Run {
             mode: Mode::Check,
             logs: Logs::Failures,
+            // All that is wrong is told at once, as with the tools that hooks are known from.
+            policy: Policy::KeepGoing,
             force: match args.force {
                 true => Force::Named,
                 false => Force::Nothing,

@@ -71,6 +71,24 @@ fn one_line_when_all_is_well_and_the_fault_when_not() {
 }
 
 #[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let more = "[task.other]\nrun = \"echo second >&2; false\"\nneeds = [\"task.fine\"]\n[task.fine]\nrun = \"sleep 1\"\n";
+    let git = with_check("echo first >&2; false", more);
+    let file = git.read("work/devenv.toml");
+    let both = "run = [\"task.check\", \"task.other\"]";
+    git.write(
+        "work/devenv.toml",
+        &file.replace("run = [\"task.check\"]", both),
+    );
+    commit(&git, "work");
+    let refused = git.try_git("work", &["push", "-q", "origin", "main"]);
+    assert_ne!(refused.code, 0);
+    for part in ["first", "second", "`task.check`, `task.other` failed"] {
+        assert!(refused.stderr.contains(part), "{part} in {}", refused.all());
+    }
+}
+
+#[test]
 fn a_person_can_run_it_again_and_read_json() {
     let git = repository("", FILE);
     git.ok("work", &["hooks", "run", "pre-push"]);
