@@ -57,8 +57,10 @@ impl Tool {
                 ),
             ),
             Self::Hk => (
-                "hk.toml",
-                format!("[hooks.pre-push.steps.check]\ncheck = \"{check}\"\n"),
+                "hk.pkl",
+                format!(
+                    "amends \"Config.pkl\"\nhooks {{ [\"pre-push\"] {{ steps {{ [\"check\"] {{ check = \"{check}\" }} }} }} }}\n"
+                ),
             ),
         };
         world.git.write(&format!("{folder}/{file}"), &text);

@@ -52,8 +52,8 @@ const CONFIGURATION: [(&str, &str); 5] = [
         "pre-push:\n  jobs:\n    - name: nothing\n      run: \"true\"\n",
     ),
     (
-        "hk.toml",
-        "[hooks.pre-push.steps.nothing]\ncheck = \"true\"\n",
+        "hk.pkl",
+        "amends \"Config.pkl\"\nhooks { [\"pre-push\"] { steps { [\"nothing\"] { check = \"true\" } } } }\n",
     ),
 ];
 
