@@ -30,7 +30,8 @@ use crate::{
 /// Run a hook as git does: what has passed already is not checked again.
 ///
 /// pre-push checks the commits that git names on standard input, or HEAD when a person runs it; pre-commit what is staged;
-/// the others the checkout. Tasks see the hook's name as DEVENV_HOOK and git's arguments as DEVENV_HOOK_ARG_1 and so on.
+/// the others the checkout. Tasks see the hook's name as DEVENV_HOOK and git's arguments as DEVENV_HOOK_ARG_1 and so on;
+/// one with inputs sees those that `pass` names.
 /// DEVENV_HOOKS=0 is for the script that git runs: who types this command wants it to run.
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -269,6 +269,19 @@ fn other_hooks_get_their_arguments_and_run_in_the_checkout() {
     assert_eq!(git.read("said"), "1\n");
 }
 
+/// Whatever it has as inputs: git gives each message in a file of the same name.
+#[test]
+fn a_task_that_asks_what_git_told_runs_every_time() {
+    let file = "[project]\nname = \"hooked\"\n[task.topic]\nrun = 'grep -q \"^topic: \" \"$DEVENV_HOOK_ARG_1\"'\ninputs = [\"src\"]\n\
+                pass = [\"DEVENV_HOOK_ARG_1\"]\n[hook.commit-msg]\nrun = [\"task.topic\"]\n";
+    let git = repository("", file);
+    git.ok("work", &["hooks", "install"]);
+    let commit = |message: &str| git.try_git("work", &["commit", "--allow-empty", "-m", message]);
+    assert_eq!(commit("topic: a").code, 0);
+    assert_ne!(commit("no topic").code, 0);
+    assert_eq!(commit("topic: b").code, 0);
+}
+
 #[test]
 fn stale_generated_code_is_refused_with_its_diff() {
     let file = "[project]\nname = \"hooked\"\n[proto.hello]\nrust = { out = \"gen\" }\n[hook.pre-push]\nrun = [\"proto.hello\"]\n";
