@@ -29,8 +29,8 @@ use crate::{
 
 /// Run a hook as git does: what has passed already is not checked again.
 ///
-/// pre-push checks the commits that git names on standard input, or HEAD when a person runs it; pre-commit what is staged;
-/// the others the checkout. Tasks see the hook's name as DEVENV_HOOK and git's arguments as DEVENV_HOOK_ARG_1 and so on;
+/// pre-push checks the commits that git names, or HEAD when a person runs it; pre-commit what is staged; update, pre-receive and
+/// post-receive, in the repository that is pushed to, what came in; the others the checkout. Tasks see the hook's name as DEVENV_HOOK and git's arguments as DEVENV_HOOK_ARG_1 and so on;
 /// one with inputs sees those that `pass` names.
 /// DEVENV_HOOKS=0 is for the script that git runs: who types this command wants it to run.
 #[derive(Debug, clap::Args)]
@@ -100,7 +100,8 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         force: args.force,
     };
     let mut faults = Vec::new();
-    match subject::of(&place, &args.hook, &input, is_called_by_git).await? {
+    let subject = subject::of(&place, &args.hook, &args.args, &input, is_called_by_git);
+    match subject.await? {
         Subject::Trees(trees) => {
             for tree in &trees {
                 faults.extend(run_tree(cx, &place, &hook, tree, &mut outcome).await?);
@@ -240,6 +241,7 @@ fn refused(hook: &Hook<'_>, tree: Option<&Tree>, failed: &[StepId]) -> Fault {
         "pre-commit" | "pre-merge-commit" => {
             "stage what mends it; `git commit --no-verify` commits without the checks"
         }
+        "update" | "pre-receive" => "push again with what mends it",
         "commit-msg" => "`git commit --no-verify` commits without the checks",
         _ => "`DEVENV_HOOKS=0` in the environment skips the checks",
     };

@@ -39,32 +39,45 @@ pub fn input(is_called_by_git: bool) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-/// `is_called_by_git` is false where a person runs it: then pre-push is about HEAD.
+/// `args` and `input` are git's; without arguments and with no input a person runs it, and pre-push is about HEAD.
 pub async fn of(
     place: &Place,
     hook: &str,
+    args: &[String],
     input: &[u8],
     is_called_by_git: bool,
 ) -> Result<Subject, Fault> {
     let repository = &place.repository;
-    let found = match hook {
-        "pre-push" if is_called_by_git => pushed(repository, input).await,
-        "pre-push" => pushed(repository, b"HEAD HEAD HEAD HEAD\n").await,
-        "pre-commit" | "pre-merge-commit" => staged(repository).await,
+    let text = String::from_utf8_lossy(input);
+    let lines: Vec<Vec<_>> = text.lines().map(|line| line.split(' ').collect()).collect();
+    let refs = |places| lines.iter().filter_map(move |line| words(line, places));
+    // What git tells each: <https://git-scm.com/docs/githooks>.
+    let found = match (hook, args) {
+        ("pre-push", _) if !is_called_by_git => trees_of(repository, [("HEAD", "HEAD")]).await,
+        // <local ref> <local object> <remote ref> <remote object>
+        ("pre-push", _) => trees_of(repository, refs([0, 1])).await,
+        // <old object> <new object> <ref>
+        ("pre-receive" | "post-receive", _) => trees_of(repository, refs([2, 1])).await,
+        ("update", [name, _, new]) => trees_of(repository, [(&**name, &**new)]).await,
+        ("pre-commit" | "pre-merge-commit", _) => staged(repository).await,
         _ => return Ok(Subject::Checkout),
     };
     found.map(Subject::Trees)
 }
 
-/// Lines of `<local ref> <local object> <remote ref> <remote object>`: <https://git-scm.com/docs/githooks#_pre_push>.
-async fn pushed(repository: &Repository, input: &[u8]) -> Result<Vec<Tree>, Fault> {
-    let text = String::from_utf8_lossy(input);
-    let lines = text.lines().filter_map(|line| {
-        let mut words = line.split(' ');
-        Some((words.next()?, words.next()?))
-    });
+/// A ref and its object, which are these words of the line.
+fn words<'l>(line: &[&'l str], [name, object]: [usize; 2]) -> Option<(&'l str, &'l str)> {
+    Some((*line.get(name)?, *line.get(object)?))
+}
+
+/// The trees of the commits that refs are to have, each once.
+async fn trees_of<'l>(
+    repository: &Repository,
+    refs: impl IntoIterator<Item = (&'l str, &'l str)>,
+) -> Result<Vec<Tree>, Fault> {
     // What is deleted has only zeros.
-    let lines: Vec<_> = lines
+    let lines: Vec<_> = refs
+        .into_iter()
         .filter(|(_, object)| *object == "HEAD" || Oid::parse(object).is_some())
         .collect();
     let objects: Vec<_> = lines.iter().map(|(_, object)| *object).collect();

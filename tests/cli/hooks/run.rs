@@ -269,6 +269,35 @@ fn other_hooks_get_their_arguments_and_run_in_the_checkout() {
     assert_eq!(git.read("said"), "1\n");
 }
 
+/// In the repository that is pushed to, whose checkout is another branch, and in a bare one that only has the script.
+#[test]
+fn what_comes_in_is_checked_where_it_comes_in() {
+    for hook in ["pre-receive", "update"] {
+        let git = repository("", &FILE.replace("pre-push", hook));
+        git.ok("work", &["hooks", "install"]);
+        git.git("work", &["clone", "-q", "--bare", ".", "../bare"]);
+        let script = format!("hooks/{hook}");
+        let to = git.join(&format!("bare/{script}"));
+        std::fs::copy(git.join(&format!("work/.git/{script}")), to).expect("copied");
+        git.git("work", &["clone", "-q", ".", "../other"]);
+        git.git("other", &["remote", "add", "bare", "../bare"]);
+        for remote in ["origin", "bare"] {
+            git.git("other", &["checkout", "-q", "-B", "side", "origin/main"]);
+            git.write("other/src/a", "better\n");
+            commit(&git, "other");
+            let good = git.try_git("other", &["push", "-q", remote, "side"]);
+            assert_eq!(good.code, 0, "{hook} {remote}: {}", good.all());
+            assert!(good.stderr.contains("1 check passed for"), "{}", good.all());
+            git.write("other/src/a", "forbidden\n");
+            commit(&git, "other");
+            let bad = git.try_git("other", &["push", "-q", remote, "side"]);
+            assert_ne!(bad.code, 0, "{hook} {remote}: {}", bad.all());
+            assert!(bad.stderr.contains("src/a:forbidden"), "{}", bad.all());
+            git.git("other", &["push", "-q", remote, ":side"]);
+        }
+    }
+}
+
 /// Whatever it has as inputs: git gives each message in a file of the same name.
 #[test]
 fn a_task_that_asks_what_git_told_runs_every_time() {
