@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -159,8 +160,13 @@ impl Scripts {
     }
 
     fn own(&self, hook: &str, text: &[u8]) -> State {
+        // Git runs no other.
+        let is_program = |meta: fs::Metadata| meta.permissions().mode() & 0o111 != 0;
         if text == self.text(hook).as_bytes() {
-            return State::Installed;
+            return match self.path(hook).metadata().is_ok_and(is_program) {
+                true => State::Installed,
+                false => State::Outdated,
+            };
         }
         let text = String::from_utf8_lossy(text);
         let other = git_hook::project(&text).filter(|project| *project != self.project);

@@ -38,6 +38,12 @@ fn are_installed_once_and_removed_again() {
     "#]]
     .assert_eq(&states(&git, "work"));
 
+    // One that git does not run.
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o644)).expect("changed");
+    assert!(states(&git, "work").contains("pre-push    outdated"));
+    git.ok("work", &["hooks", "install"]);
+    assert_eq!(mode(&hook), 0o755);
+
     // One that the file no longer has, and one that an older devenv wrote.
     git.write(
         "work/devenv.toml",
