@@ -7,7 +7,10 @@ use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
 
 use super::{Target, connect::CONNECT_TIMEOUT};
-use crate::event::{Explain, Fault, FaultClass};
+use crate::{
+    config::RAISE_TIMEOUT,
+    event::{Explain, Fault, FaultClass},
+};
 
 /// Pauses between attempts grow from the first to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
@@ -114,9 +117,9 @@ impl Explain for NotReady {
                         target.database
                     )),
                     Reason::StartingUp | Reason::Refused | Reason::Closed | Reason::Silent => {
-                        fault.help("see the server's log with `devenv logs`, or raise `ready.timeout`")
+                        fault.help(RAISE_TIMEOUT)
                     }
-                    Reason::Other(_) => fault.help("see the server's log with `devenv logs`"),
+                    Reason::Other(_) => fault,
                 }
             }
         }

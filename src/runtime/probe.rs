@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exec, LogOptions, ProbeTarget, Runs, Runtime, RuntimeError};
 use crate::{
-    config::{Probe, StepId, duration},
+    config::{Probe, RAISE_TIMEOUT, StepId, duration},
     event::{Explain, Fault, FaultClass},
     sys::terminal::Stdio,
 };
@@ -67,22 +67,20 @@ impl Explain for ProbeError {
             } => fault
                 .at_key(step.key_path())
                 .label(format!("{probe}: {last}"))
-                .help(format!(
-                    "see `devenv logs {step}`, or raise `ready.timeout`"
-                )),
+                .help(RAISE_TIMEOUT),
             ProbeError::Exited {
                 step,
                 code,
                 probe,
                 last,
             } => {
-                let logs = || format!("see `devenv logs {step}`");
-                let fault = fault
-                    .at_key(step.key_path())
-                    .help(help_for_exit(*code).map_or_else(logs, str::to_owned));
-                match last {
-                    Some(last) => fault.note(format!("{probe}: {last}")),
-                    None => fault,
+                let fault = fault.at_key(step.key_path());
+                Fault {
+                    help: help_for_exit(*code).map(str::to_owned),
+                    ..match last {
+                        Some(last) => fault.note(format!("{probe}: {last}")),
+                        None => fault,
+                    }
                 }
             }
             ProbeError::Cancelled { .. } => fault.class(FaultClass::Interrupted),

@@ -9,6 +9,7 @@ pub mod ci;
 mod container;
 mod image;
 mod inputs;
+mod last_log;
 pub mod lint;
 mod mask;
 mod migrate;

@@ -1,21 +1,18 @@
-//! Whether what was started is ready, stays up, or what it last said.
+//! Whether what was started is ready, and stays up.
 
 use std::{
     collections::BTreeMap,
     time::{Duration, UNIX_EPOCH},
 };
 
-use futures_util::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::{Cx, Steps, container, postgres};
 use crate::{
     config::{Probe, Ready, Restart, Service, StepId, StepKind, duration},
-    event::{Explain, Fault, FaultClass},
+    event::{Explain, Fault},
     plan::{self, Decision, Inputs, Outputs, Reason},
-    runtime::{
-        Instance, InstanceState, LOOK, LogOptions, ProbeTarget, Runs, Runtime, STABLE, look, probe,
-    },
+    runtime::{Instance, InstanceState, LOOK, ProbeTarget, Runtime, STABLE, look, probe},
     store::Readiness,
 };
 
@@ -26,9 +23,6 @@ const STAYS_OPEN_AGAIN: Duration = Duration::from_millis(20);
 /// How long something without a probe is watched after its start. A wrong command or a missing variable ends a program within
 /// some milliseconds; this leaves a busy machine room for that, and what waits for the step hardly notices it.
 const SETTLE: Duration = Duration::from_millis(250);
-
-/// Log lines shown when something does not get ready.
-const LOG_TAIL: u64 = 15;
 
 /// How the wait after a start ended well.
 pub(super) enum Settled {
@@ -225,34 +219,6 @@ impl Cx<'_> {
             plan::times(times)
         ));
         Err(self.with_last_log(fault).await)
-    }
-
-    pub(super) async fn with_last_log(&self, mut fault: Fault) -> Fault {
-        if fault.class == FaultClass::Interrupted {
-            return fault;
-        }
-        match self.last_log().await {
-            Ok(lines) if lines.is_empty() => fault.notes.push("it has printed nothing".into()),
-            Ok(lines) => fault
-                .notes
-                .push(format!("its last output:\n{}", lines.join("\n"))),
-            Err(error) => fault.notes.push(format!("its log cannot be read: {error}")),
-        }
-        if fault.help.is_none() {
-            fault.help = Some(format!("see `devenv logs {}`", self.id()));
-        }
-        fault
-    }
-
-    async fn last_log(&self) -> Result<Vec<String>, Fault> {
-        let options = LogOptions {
-            tail: Some(LOG_TAIL),
-            runs: Runs::SinceStart,
-            ..LogOptions::default()
-        };
-        let lines = self.steps.runtime()?.logs(self.id(), options);
-        let lines = lines.map_ok(|line| line.text).try_collect().await;
-        lines.map_err(|error| error.explain())
     }
 
     /// `None` when starting is all there is to wait for.

@@ -47,7 +47,10 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
             body: request.body.as_ref().map(text).transpose()?,
             timeout: request.timeout,
         };
-        let shown = format!("{} {}", request.method, request.path);
+        let (shown, full) = (
+            format!("{} {}", request.method, request.path),
+            format!("{} {}", request.method, asked.url),
+        );
         let started = Instant::now();
         let answer = tokio::select! {
             answer = tokio::task::spawn_blocking(move || asked.send()) => answer,
@@ -60,13 +63,12 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
                 .log(format!("{shown}: {} in {took} ms", answer.status));
             answer.judge(request)
         });
-        judged.map_err(|why| {
-            let site = cx.key("requests").join(index.to_string());
-            Fault::new(format!("`{shown}` was not answered as expected"))
-                .at_key(site)
-                .note(why)
-                .help("see `devenv logs` for what the program says of it")
-        })?;
+        if let Err(why) = judged {
+            let fault = Fault::new(format!("`{full}` was not answered as expected"))
+                .at_key(cx.key("requests").join(index.to_string()))
+                .note(why);
+            return Err(cx.with_logs_of(fault, &cx.step.needs).await);
+        }
     }
     Ok(Acted {
         output: Output::default(),

@@ -243,6 +243,30 @@ fn an_app_that_answers_otherwise() {
     );
 }
 
+/// All of it is gone when somebody reads that.
+#[test]
+fn what_the_program_said_of_a_failed_request_is_in_every_report() {
+    let both = project();
+    let project = &both.project;
+    project.write("index.html", "goodbye\n");
+    let ran = ci(
+        project,
+        &["--junit", "junit.xml", "--summary", "summary.md"],
+    );
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    for told in [
+        ran.stderr.clone(),
+        project.read("junit.xml"),
+        project.read("summary.md"),
+    ] {
+        for part in ["last output of `app.web`:", "greeting is ", "goodbye"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+    let help = "help: run `devenv up app.web`, then see `devenv logs app.web`";
+    assert!(ran.stderr.contains(help), "{}", ran.stderr);
+}
+
 #[test]
 fn a_ci_file_that_drifted() {
     let edited = |project: &Project| {

@@ -34,9 +34,15 @@ requests = [{{ path = "/none" }}]
     let failed = project.run(&["run", "smoke.wrong"]);
     assert_eq!(failed.code, 1, "{}", failed.stderr);
     for part in [
-        "error: `GET /none` was not answered as expected",
+        &format!(
+            "error: `GET {}/none` was not answered",
+            project.url("app.web")
+        ),
         "devenv.toml:35:13",
         "expected status 2xx, got 404",
+        "last output of `app.web`:",
+        "greeting is postgres://",
+        "help: see `devenv logs app.web`",
     ] {
         assert!(failed.stderr.contains(part), "{part}: {}", failed.stderr);
     }
@@ -116,7 +122,7 @@ requests = [{ timeout = "5s" }]
     assert!(
         failed
             .stderr
-            .contains("`GET /` was not answered as expected"),
+            .contains("`GET http://127.0.0.1:18088/` was not answered as expected"),
         "{}",
         failed.stderr
     );

@@ -36,7 +36,7 @@ pub use postgres::Postgres;
 pub use program::Program;
 pub use project::{PortRange, Project, RuntimeChoice};
 pub use proto::{Plugin, Proto, RustOut};
-pub use ready::{Probe, Ready};
+pub use ready::{Probe, RAISE_TIMEOUT, Ready};
 pub use remote::Remote;
 pub use secret::{Secret, SecretSource};
 pub use service::{Restart, Service};

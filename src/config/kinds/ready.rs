@@ -11,6 +11,9 @@ use crate::config::{
     duration,
 };
 
+/// What to do about something that needs longer to get ready than it may take.
+pub const RAISE_TIMEOUT: &str = "raise `ready.timeout`";
+
 /// When something counts as ready. Without a probe: when it has started and does not exit at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ready {

@@ -117,9 +117,12 @@ fn failure(ran: &Ran, prefix: &Path) -> String {
         let _ = writeln!(text, "\nhelp: {}", escape(help));
     }
     let last: Vec<_> = ran.output.last(OUTPUT_LINES).collect();
-    let notes = finding::lines(&fault.notes.join("\n"));
-    if last.is_empty() && !notes.is_empty() {
-        let _ = write!(text, "\n{}", fenced(&notes.lines().collect::<Vec<_>>()));
+    let notes = fault.notes.iter().chain(&fault.label);
+    let notes = notes.map(|note| finding::lines(note));
+    let notes: Vec<_> = notes.filter(|note| !repeats(note, &last)).collect();
+    if !notes.is_empty() {
+        let lines: Vec<_> = notes.iter().flat_map(|note| note.lines()).collect();
+        let _ = write!(text, "\n{}", fenced(&lines));
     }
     if !last.is_empty() {
         let _ = write!(
@@ -129,6 +132,12 @@ fn failure(ran: &Ran, prefix: &Path) -> String {
         );
     }
     text
+}
+
+/// A note that brings the end of what the step printed, which is shown as well.
+fn repeats(note: &str, output: &[&str]) -> bool {
+    let mut brought = note.lines().skip(1).peekable();
+    brought.peek().is_some() && brought.all(|line| output.contains(&line))
 }
 
 /// `- **path:3:5** message (rule)` with its help below.
@@ -252,6 +261,12 @@ mod tests {
 
             \`make \| check &lt;all&gt;\` failed with code 2
 
+            ````text
+            its last output:
+            ::error::x
+            ]]> ``` end
+            ````
+
             <details><summary>Last output</summary>
 
             ````text
@@ -333,6 +348,22 @@ mod tests {
             text.contains("````text\nno route to host\n```\n````\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_is_known_beside_the_output_is_told_and_nothing_twice() {
+        let fault = Fault::new("`GET /` was not answered as expected")
+            .note("got 500")
+            .note("last output of `app.a`:\nit broke")
+            .note("its last output:\nGET /: 500");
+        let run = Run::of(&[
+            record(log("smoke.a", "GET /: 500")),
+            record(ends("smoke.a", Outcome::Failed { fault }, 1)),
+        ]);
+        let text = summary(&run, &timings(&[]), Path::new(""));
+        let notes = "```text\ngot 500\nlast output of `app.a`:\nit broke\n```\n";
+        assert!(text.contains(notes), "{text}");
+        assert_eq!(text.matches("GET /: 500").count(), 1, "{text}");
     }
 
     #[test]
