@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{Report, tasks::tasks, toolchain};
 use crate::{
     config::{
-        Config, FILE, KeyPath, Plugin, Port, Probe, Proto, Ready, Service, StepId, StepKind,
-        suggest,
+        Config, FILE, KeyPath, Part, Plugin, Port, Probe, Proto, Ready, Service, StepId, StepKind,
+        Template, suggest,
     },
     sys::paths::plain,
 };
@@ -46,6 +46,7 @@ fn asked(report: &mut Report<'_>, config: &Config) {
                 .at_value(&at.join("requests"), format!("`[{at}]` asks nothing"))
                 .help("add a request, such as `{ path = \"/readyz\" }`");
         }
+        asked_by_http(report, &at.join("url"), &smoke.url);
     }
     for (name, hook) in &config.hook {
         let at = KeyPath::of(["hook", name]);
@@ -63,6 +64,28 @@ fn asked(report: &mut Report<'_>, config: &Config) {
                 .help("name the steps that bring the project there: `deploy = [\"task.deploy\"]`");
         }
     }
+}
+
+/// What a text begins with says how it is asked. What a secret begins with is not known here.
+fn asked_by_http(report: &mut Report<'_>, at: &KeyPath, url: &Template) {
+    let label = match url.parts.first() {
+        Some(Part::Secret { .. }) => return,
+        Some(Part::Text(text)) => match text.split_once("://") {
+            Some(("http" | "https", _)) => return,
+            Some((scheme, _)) => format!("`{scheme}` is not asked by HTTP"),
+            None => "must start with `http://` or `https://`".to_owned(),
+        },
+        Some(Part::Field { step, field }) => match (step.kind, field.as_str()) {
+            (StepKind::Postgres, "url") => format!("`{step}` does not answer HTTP"),
+            (_, "url") => return,
+            _ => "must start with `http://` or `https://`".to_owned(),
+        },
+        None => "expected an address".to_owned(),
+    };
+    report
+        .at_value(at, format!("`{at}` cannot be asked: `{url}`"))
+        .label(label)
+        .help("name what is asked, such as \"${app.hello.url}\", or write the whole address");
 }
 
 /// GitHub reads workflows from one folder, and each file is one service's.
