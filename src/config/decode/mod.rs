@@ -21,7 +21,7 @@ use toml::{Spanned, de::DeValue};
 pub(super) use collection::{Keyed, Named, Paths, Tables, TablesOf, Tolerant};
 pub(super) use fields::{Fields, Key, Missing};
 pub(super) use hooks::HookName;
-pub(super) use plain::{HttpStatus, Scalar, Text};
+pub(super) use plain::{HttpStatus, Minutes, Scalar, Text};
 pub(super) use record::{Record, record};
 pub(super) use rules::*;
 pub(super) use words::words;

@@ -231,6 +231,32 @@ impl Shape for Duration {
     }
 }
 
+/// A duration that CI services can be told: they count whole minutes.
+pub(in crate::config) struct Minutes;
+
+impl Shape for Minutes {
+    type Value = Duration;
+
+    fn decode(node: &Node<'_>, cx: &mut Cx<'_>) -> Option<Duration> {
+        let value = Duration::decode(node, cx)?;
+        if value.is_zero() || value.as_millis() % 60_000 != 0 {
+            let shown = duration::format(value);
+            cx.error(node.span(), format!("`{shown}` is not in whole minutes"))
+                .label("expected such as \"45m\"");
+            return None;
+        }
+        Some(value)
+    }
+
+    fn encode(value: &Duration) -> Json {
+        Duration::encode(value)
+    }
+
+    fn schema() -> Json {
+        Duration::schema()
+    }
+}
+
 impl Shape for StepId {
     type Value = StepId;
 

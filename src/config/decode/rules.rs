@@ -227,6 +227,32 @@ impl Rule for UrlPath {
     }
 }
 
+/// Where something is reached: the characters are those of <https://www.rfc-editor.org/rfc/rfc3986#section-2>.
+pub(in crate::config) enum HttpUrl {}
+
+impl Rule for HttpUrl {
+    const WHAT: &'static str = "an HTTP URL";
+    const PATTERN: Option<&'static str> =
+        Some("^https?://[A-Za-z0-9._~:/?#\\[\\]@!$&'()*+,;=%-]+$");
+
+    fn check(text: &str) -> Result<(), String> {
+        let rest = ["http://", "https://"]
+            .iter()
+            .find_map(|scheme| text.strip_prefix(scheme));
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._~:/?#[]@!$&'()*+,;=%-".contains(c);
+        match rest {
+            None => Err("must start with `https://` or `http://`".into()),
+            Some(rest) if rest.starts_with(['/', '?', '#']) || rest.is_empty() => {
+                Err("has no host".into())
+            }
+            Some(rest) => match rest.chars().find(|c| !fits(*c)) {
+                Some(c) => Err(format!("must not hold `{c}`")),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
 /// The method of a request.
 pub(in crate::config) enum HttpMethod {}
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::config::{
     StepId,
-    decode::{InsidePath, NotEmpty, Text, record},
+    decode::{InsidePath, Minutes, NotEmpty, Text, record},
     duration,
 };
 
@@ -35,7 +35,7 @@ record! {
         pub branches: Vec<String> as Vec<Text<NotEmpty>> = ["main"],
         /// How long a job may take, in whole minutes.
         #[serde(with = "duration")]
-        pub timeout: Duration = "45m",
+        pub timeout: Duration as Minutes = "45m",
         /// Shell commands that get the runner ready and put `devenv` on its PATH; they install this version of devenv when absent.
         pub setup: Vec<String> as Vec<Text<NotEmpty>>,
         /// How devenv is called.
@@ -55,7 +55,7 @@ record! {
         pub tags: Vec<String> as Vec<Text<NotEmpty>>,
         /// How long a job may take, in whole minutes.
         #[serde(with = "duration")]
-        pub timeout: Duration = "45m",
+        pub timeout: Duration as Minutes = "45m",
         /// Shell commands that get the runner ready and put `devenv` on its PATH; they install this version of devenv when absent.
         pub setup: Vec<String> as Vec<Text<NotEmpty>>,
         /// How devenv is called.

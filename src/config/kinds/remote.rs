@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use crate::config::{
     StepId,
-    decode::{NotEmpty, Text, record},
+    decode::{HttpUrl, Text, record},
 };
 
 record! {
@@ -12,6 +12,6 @@ record! {
         /// Steps that bring it there; `devenv deploy X` runs them with all they need.
         pub deploy: Vec<StepId>,
         /// Where it is reached then, for the CI service to show.
-        pub url: Option<String> as Option<Text<NotEmpty>>,
+        pub url: Option<String> as Option<Text<HttpUrl>>,
     }
 }

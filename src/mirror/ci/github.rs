@@ -1,5 +1,7 @@
 //! Workflows of GitHub Actions: <https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax>.
 
+use std::collections::BTreeMap;
+
 use super::{
     block::fence,
     minutes, remotes, setup, usual_remote,
@@ -67,7 +69,8 @@ pub fn deploy(config: &Config, github: &Github, user: &str) -> String {
     let by_tag = names
         .iter()
         .map(|name| format!(" || startsWith(github.ref_name, '{name}-') && '{name}'"));
-    let remote = format!("${{{{ inputs.remote{} }}}}", by_tag.collect::<String>());
+    let chosen = format!("inputs.remote{}", by_tag.collect::<String>());
+    let remote = format!("${{{{ {chosen} }}}}");
     format!(
         r#"name: devenv-deploy
 
@@ -96,7 +99,7 @@ jobs:
     timeout-minutes: {minutes}
     environment:
       name: {remote}
-    steps:
+{url}    steps:
 {checkout}{set_up}      - name: {call} deploy
         run: {call} deploy "$REMOTE"
         env:
@@ -105,6 +108,7 @@ jobs:
         options = list(options),
         usual = quoted(usual),
         tags = list(&tags),
+        url = url(config, &chosen),
         runs_on = quoted(&github.runs_on),
         minutes = minutes(github.timeout),
         checkout = checkout(),
@@ -113,6 +117,24 @@ jobs:
         secrets = secret_lines(config),
         user = fence("  ", user),
     )
+}
+
+/// Where the remote is reached that the expression `chosen` names.
+fn url(config: &Config, chosen: &str) -> String {
+    let urls = config.remote.iter();
+    let urls = urls.filter_map(|(name, remote)| Some((name, remote.url.as_ref()?)));
+    let urls: BTreeMap<_, _> = urls.collect();
+    let url = match (urls.len(), config.remote.len()) {
+        (0, _) => return String::new(),
+        (1, 1) => urls.into_values().map(|url| quoted(url)).collect(),
+        _ => {
+            let table = serde_json::to_string(&urls).expect("texts are plain data");
+            // A quote in a literal stands twice.
+            let table = table.replace('\'', "''");
+            format!("${{{{ fromJSON('{table}')[{chosen}] }}}}")
+        }
+    };
+    format!("      url: {url}\n")
 }
 
 fn checkout() -> String {

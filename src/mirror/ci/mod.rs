@@ -98,9 +98,9 @@ fn setup(own: &[String]) -> Vec<String> {
     }
 }
 
-/// Whole minutes, at least one.
+/// Services count whole minutes.
 fn minutes(duration: std::time::Duration) -> u64 {
-    duration.as_secs().div_ceil(60).max(1)
+    duration.as_secs() / 60
 }
 
 /// Names of the remotes, longer ones first: a tag `staging-eu-1` belongs to `staging-eu`, where there is also a `staging`.

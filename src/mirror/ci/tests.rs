@@ -44,7 +44,7 @@ setup = ["./install \"devenv\"", "echo ready"]
 
 [ci.gitlab]
 tags = ["docker"]
-timeout = "90s"
+timeout = "2m"
 "#;
 
 fn read(text: &str) -> (Config, Plan) {
@@ -160,6 +160,7 @@ fn the_files_of_a_project_with_remotes() {
             timeout-minutes: 45
             environment:
               name: ${{ inputs.remote || startsWith(github.ref_name, 'production-') && 'production' || startsWith(github.ref_name, 'staging-eu-') && 'staging-eu' || startsWith(github.ref_name, 'staging-') && 'staging' }}
+              url: ${{ fromJSON('{"staging":"https://staging.example.com"}')[inputs.remote || startsWith(github.ref_name, 'production-') && 'production' || startsWith(github.ref_name, 'staging-eu-') && 'staging-eu' || startsWith(github.ref_name, 'staging-') && 'staging'] }}
             steps:
               - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
                 with:
@@ -317,4 +318,38 @@ fn what_differs_in_the_plan_is_named() {
     );
     let (config, plan) = read(PROJECT);
     assert_eq!(differences("name: x\n", &plan, &config.source), None);
+}
+
+#[test]
+fn the_environment_has_the_address_of_the_remote_that_is_chosen() {
+    let deploy = |remotes: &str| {
+        let text =
+            format!("{remotes}\n[project]\nname = \"x\"\n[task.t]\nrun = \"x\"\n[ci.github]\n");
+        let text = texts(&text, "").remove(1).1;
+        let start = text.find("    environment:").expect("a deploy has one");
+        let lines = text[start..].lines().take(3);
+        lines
+            .map(|line| format!("{}\n", &line[4..]))
+            .collect::<String>()
+    };
+    let one = "[remote.a]\ndeploy = [\"task.t\"]\nurl = \"https://a.example/it's\"\n";
+    expect![[r#"
+            environment:
+              name: ${{ inputs.remote || startsWith(github.ref_name, 'a-') && 'a' }}
+              url: "https://a.example/it's"
+    "#]]
+    .assert_eq(&deploy(one));
+    let other = "[remote.a-b]\ndeploy = [\"task.t\"]\n";
+    expect![[r#"
+            environment:
+              name: ${{ inputs.remote || startsWith(github.ref_name, 'a-b-') && 'a-b' || startsWith(github.ref_name, 'a-') && 'a' }}
+              url: ${{ fromJSON('{"a":"https://a.example/it''s"}')[inputs.remote || startsWith(github.ref_name, 'a-b-') && 'a-b' || startsWith(github.ref_name, 'a-') && 'a'] }}
+    "#]]
+    .assert_eq(&deploy(&format!("{one}{other}")));
+    expect![[r#"
+            environment:
+              name: ${{ inputs.remote || startsWith(github.ref_name, 'a-b-') && 'a-b' }}
+            steps:
+    "#]]
+    .assert_eq(&deploy(other));
 }
