@@ -59,7 +59,11 @@ pub fn reasons(reasons: &[Reason]) -> String {
 
 /// `recreate: env.LOG_LEVEL changed`.
 pub fn decision(decision: &Decision) -> String {
-    let action = decision.action.as_str();
+    // Why it is not as it was says nothing of where it comes from.
+    let action = match decision.action == Action::Restore {
+        true => "restore its kept result",
+        false => decision.action.as_str(),
+    };
     match reasons(&decision.reasons) {
         reasons if reasons.is_empty() => action.to_owned(),
         reasons => format!("{action}: {reasons}"),
@@ -167,6 +171,16 @@ mod tests {
         assert_eq!(reasons(&[]), "");
         assert_eq!(reasons(&all[..2]), "a added, b added");
         assert_eq!(reasons(&all), "a added, b added, and 2 more");
+    }
+
+    #[test]
+    fn what_is_restored_is_named() {
+        let what = "finished run here".to_owned();
+        let new = Decision::of(Action::Restore, vec![Reason::New { what }]);
+        assert_eq!(
+            decision(&new),
+            "restore its kept result: no finished run here yet"
+        );
     }
 
     #[test]

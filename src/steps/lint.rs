@@ -168,7 +168,9 @@ async fn inputs(cx: &Cx<'_>, old: &Old) -> Result<Known, Fault> {
     known.inputs.0.extend(files.await?);
     let names: Vec<_> = old.names.iter().map(String::as_str).collect();
     // Which are old, and no more: another commit on the default branch is no reason to look again.
-    known.inputs.content("old", Digest::of(names.join("\n")));
+    known
+        .inputs
+        .content("list of older migrations", Digest::of(names.join("\n")));
     known.inputs.text("rules", env!("CARGO_PKG_VERSION"));
     Ok(known)
 }

@@ -40,7 +40,7 @@ impl Cx<'_> {
     ) -> Result<Verdict, Fault> {
         let Some(record) = self.steps.store.record(self.id()) else {
             let mut reasons = vec![Reason::New {
-                what: "finished run".into(),
+                what: "finished run here".into(),
             }];
             reasons.extend(known.waiting.iter().cloned());
             return Ok(Verdict::act(action, reasons));
@@ -58,7 +58,18 @@ impl Cx<'_> {
                         self.output_digests(&paths).await?
                     }
                 };
-                reasons.extend(changed_outputs(&record.outputs, &now));
+                // What is read as well as written has been named.
+                let named = |path: &String| {
+                    let file = format!("file.{path}");
+                    let mut named = reasons.iter();
+                    named.any(
+                        |reason| matches!(reason, Reason::Field { field, .. } if *field == file),
+                    )
+                };
+                let changed = changed_outputs(&record.outputs, &now);
+                let changed = changed.filter(|(path, _)| !named(path));
+                let changed: Vec<_> = changed.map(|(_, reason)| reason).collect();
+                reasons.extend(changed);
             }
             Since::Unfinished => reasons.push(Reason::State {
                 what: "its last run failed or did not finish".into(),
@@ -168,22 +179,23 @@ fn digests(trees: BTreeMap<String, Tree>) -> BTreeMap<String, Digest> {
     trees.map(|(path, tree)| (path, tree.digest())).collect()
 }
 
-fn changed_outputs(
-    recorded: &BTreeMap<String, Digest>,
-    now: &BTreeMap<String, Digest>,
-) -> Vec<Reason> {
+fn changed_outputs<'a>(
+    recorded: &'a BTreeMap<String, Digest>,
+    now: &'a BTreeMap<String, Digest>,
+) -> impl Iterator<Item = (&'a String, Reason)> {
     let changed = recorded
         .iter()
         .filter(|(path, digest)| now.get(*path) != Some(digest));
-    changed
-        .map(|(path, _)| Reason::Output {
+    changed.map(|(path, _)| {
+        let reason = Reason::Output {
             path: path.clone(),
             state: match now.contains_key(path) {
                 true => "was changed since".into(),
                 false => "is missing".into(),
             },
-        })
-        .collect()
+        };
+        (path, reason)
+    })
 }
 
 fn without(inputs: &Inputs, fields: &[String]) -> Inputs {

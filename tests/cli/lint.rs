@@ -305,3 +305,16 @@ fn what_the_lint_cannot_read_is_told_and_fails_nothing() {
         "{stderr}"
     );
 }
+
+#[test]
+fn that_other_migrations_are_old_is_a_reason_in_words() {
+    let project = cloned();
+    let (code, _, stderr) = lint(&project, &["run", "lint.db"]);
+    assert_eq!(code, 0, "{stderr}");
+    git(&project, &["remote", "remove", "origin"]);
+    let (_, stdout, _) = lint(&project, &["plan", "lint.db"]);
+    assert!(
+        stdout.contains("list of older migrations changed"),
+        "{stdout}"
+    );
+}

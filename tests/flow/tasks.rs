@@ -181,3 +181,14 @@ fn one_that_prints_without_end_costs_neither_memory_nor_disk() {
         assert!(line.contains(part), "{part} in {line}");
     }
 }
+
+#[test]
+fn a_file_that_is_read_and_written_is_one_reason() {
+    let project = project("run = \"true\"\ninputs = [\"f\"]\noutputs = [\"f\"]\n");
+    project.write("f", "a\n");
+    project.ok(&["run", "one"]);
+    project.write("f", "b\n");
+    let plan = project.ok(&["plan", "task.one"]).stdout;
+    assert!(plan.contains("`f` changed"), "{plan}");
+    assert!(!plan.contains("was changed since"), "{plan}");
+}
