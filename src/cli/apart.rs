@@ -3,7 +3,6 @@
 use super::{
     context::Context,
     down::{self, Built},
-    exit,
     run_lock::{self, Alone},
     run_steps::Ended,
 };
@@ -26,12 +25,7 @@ pub async fn run(
     drop((alone, worktree));
     let mut ended = ended?;
     if let Err(fault) = gone {
-        cx.show(&fault);
-        // What failed before has been shown, and decides the exit code.
-        if ended.succeeded {
-            ended.code = exit::code(fault.class);
-            ended.succeeded = false;
-        }
+        ended.fail(&own, &fault);
     }
     Ok(ended)
 }

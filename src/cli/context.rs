@@ -376,12 +376,16 @@ impl Context {
         anstream::eprint!("{}", report::fault(fault, source));
         let root = self.root().unwrap_or_default();
         if let Some(folds) = system::folds(&root).filter(|_| !self.json()) {
-            let fault = match source {
-                Some(source) => fault.clone().located(source),
-                None => fault.clone(),
-            };
             // As it stands: escapes of colour would be part of a command.
-            eprint!("{}", folds.annotations(&fault));
+            eprint!("{}", folds.annotations(&self.located(fault)));
+        }
+    }
+
+    /// With line and column of the keys that it names, where the file was read.
+    pub fn located(&self, fault: &Fault) -> Fault {
+        match self.source.get() {
+            Some(source) => fault.clone().located(source),
+            None => fault.clone(),
         }
     }
 
@@ -393,10 +397,7 @@ impl Context {
     /// As [`Context::print_failure`], where the command ends with a code of its own.
     pub fn print_failure_with_code(&self, fault: &Fault, exit_code: u8) {
         if self.json() {
-            let fault = match self.source.get() {
-                Some(source) => fault.clone().located(source),
-                None => fault.clone(),
-            };
+            let fault = self.located(fault);
             self.print(&failure::line_with_code(
                 &fault,
                 self.answer.get(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use super::{
     context::Context,
-    interrupt, names, notices, orphans, other_side, preview,
+    exit, interrupt, names, notices, orphans, other_side, preview,
     run_lock::{self, Alone},
     session::{Logs, Seen, Session, exit_code, failure, timings},
 };
@@ -56,6 +56,18 @@ pub struct Ended {
     pub code: ExitCode,
     pub succeeded: bool,
     pub seen: Seen,
+}
+
+impl Ended {
+    /// Shows what went wrong after the steps. What failed before decides the exit code.
+    pub fn fail(&mut self, cx: &Context, fault: &Fault) {
+        cx.show(fault);
+        if self.succeeded {
+            cx.print_failure(fault);
+            self.code = exit::code(fault.class);
+            self.succeeded = false;
+        }
+    }
 }
 
 impl<'a> Run<'a> {

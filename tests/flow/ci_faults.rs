@@ -307,6 +307,54 @@ fn a_file_that_cannot_be_read() {
     seeded(wrong, "devenv.toml,line=19,col=1", "stop_grease");
 }
 
+const REPORTS: [&str; 8] = [
+    "--junit",
+    "out/junit.xml",
+    "--sarif",
+    "out/x.sarif",
+    "--code-quality",
+    "out/quality.json",
+    "--summary",
+    "out/summary.md",
+];
+
+#[test]
+fn a_file_that_cannot_be_read_is_in_every_report() {
+    let project = Project::new("[project]\nname = \"x\"\n[ci]\nrum = []\n");
+    for report in ["junit.xml", "x.sarif", "quality.json"] {
+        project.write(&format!("out/{report}"), "of an earlier run\n");
+    }
+    let ran = project.run(&[&["ci"], &REPORTS[..]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.all());
+    let junit = project.read("out/junit.xml");
+    assert!(junit.contains("failures=\"1\""), "{junit}");
+    for (report, place) in [
+        ("junit.xml", "devenv.toml:4:1: unknown key `rum`"),
+        ("x.sarif", "\"startLine\": 4"),
+        ("quality.json", "\"begin\": 4"),
+        ("summary.md", "**devenv.toml:4:1** unknown key"),
+    ] {
+        let text = project.read(&format!("out/{report}"));
+        assert!(text.contains(place), "{report}: {text}");
+        assert!(!text.contains("of an earlier run"), "{report}: {text}");
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
+    let project = Project::new(
+        "[project]\nname = \"x\"\n[task.t]\nrun = \"touch ran\"\n[ci]\nrun = [\"task.t\"]\n",
+    );
+    project.write("file", "");
+    for option in ["--junit", "--sarif", "--code-quality", "--summary"] {
+        let ran = project.run(&["ci", option, "file/report"]);
+        assert_eq!(ran.code, 3, "{option}: {}", ran.all());
+        let says = "error: cannot write the report `file/report`";
+        assert!(ran.stderr.contains(says), "{option}: {}", ran.stderr);
+        assert!(!project.join("ran").exists(), "{option}");
+    }
+}
+
 #[test]
 fn what_was_there_before_is_no_finding_of_a_branch() {
     let both = project();

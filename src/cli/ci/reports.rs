@@ -1,7 +1,7 @@
 //! The files that tell of a run of CI.
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -31,8 +31,26 @@ pub struct Reports {
 }
 
 impl Reports {
+    /// Sees to it that all can be written, and that none stays there of an earlier run, before anything is run.
+    pub fn claim(&self) -> Result<(), Fault> {
+        for path in [&self.junit, &self.sarif, &self.code_quality]
+            .into_iter()
+            .flatten()
+        {
+            let place = absolute(path);
+            write_atomic(&place, b"")
+                .and_then(|()| fs::remove_file(&place))
+                .map_err(|error| unwritable(path, &error))?;
+        }
+        match self.summary() {
+            Some(path) => append(&path, "").map_err(|error| unwritable(&path, &error)),
+            None => Ok(()),
+        }
+    }
+
     pub fn write(&self, cx: &Context, run: &Run, timings: &Timings) -> Result<(), Fault> {
-        let prefix = system::prefix(&cx.root()?);
+        let prefix = cx.root().map(|root| system::prefix(&root));
+        let prefix = prefix.unwrap_or_default();
         let whole = |path: &Option<PathBuf>, text: &dyn Fn() -> String| match path {
             Some(path) => write_atomic(&absolute(path), text().as_bytes())
                 .map_err(|error| unwritable(path, &error)),
@@ -41,11 +59,15 @@ impl Reports {
         whole(&self.junit, &|| report::junit(run))?;
         whole(&self.sarif, &|| report::sarif(run, &prefix))?;
         whole(&self.code_quality, &|| report::code_quality(run, &prefix))?;
-        let Some(path) = self.summary.clone().or_else(system::summary) else {
+        let Some(path) = self.summary() else {
             return Ok(());
         };
         let text = report::summary(run, timings, &prefix);
         append(&path, &text).map_err(|error| unwritable(&path, &error))
+    }
+
+    fn summary(&self) -> Option<PathBuf> {
+        self.summary.clone().or_else(system::summary)
     }
 }
 

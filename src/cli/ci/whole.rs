@@ -1,6 +1,9 @@
 //! The whole flow, as CI runs it: with an identity, ports and data of its own, from nothing, and gone at the end.
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+};
 
 use super::{reports::Reports, system};
 use crate::{
@@ -16,6 +19,7 @@ use crate::{
     event::Fault,
     git::Since,
     plan::Plan,
+    report::{self, Timings},
     steps::Mode,
 };
 
@@ -32,9 +36,23 @@ pub struct Flow {
 }
 
 pub async fn run(cx: &Context, args: Flow) -> Result<ExitCode, Fault> {
+    args.reports.claim()?;
+    let ended = alone(cx, &args).await;
+    if let Err(fault) = &ended {
+        // Nothing came of it, so this is all that there is to report.
+        let run = report::Run::not_begun("ci", cx.located(fault));
+        let none = Timings::of(&[], &BTreeMap::new());
+        if let Err(unwritten) = args.reports.write(cx, &run, &none) {
+            cx.show(&unwritten);
+        }
+    }
+    ended
+}
+
+async fn alone(cx: &Context, args: &Flow) -> Result<ExitCode, Fault> {
     // What is wrong with the file is told before anything is waited for.
     cx.plan()?;
-    let ended = apart::run(cx, "ci", async |own, alone| flow(own, &args, alone).await);
+    let ended = apart::run(cx, "ci", async |own, alone| flow(own, args, alone).await);
     Ok(ended.await?.code)
 }
 
@@ -54,9 +72,11 @@ async fn flow(cx: &Context, args: &Flow, alone: &Alone) -> Result<Ended, Fault> 
         part_of: Some(alone),
         ..Run::new("ci", goals.into_iter().collect())
     };
-    let ended = run.execute(cx).await?;
+    let mut ended = run.execute(cx).await?;
     let timings = timings(&ended.seen.records, &plan);
-    args.reports.write(cx, &ended.seen.run, &timings)?;
+    if let Err(fault) = args.reports.write(cx, &ended.seen.run, &timings) {
+        ended.fail(cx, &fault);
+    }
     Ok(ended)
 }
 

@@ -12,7 +12,7 @@ use crate::{
 /// A failure or warning that stands for itself, with the step it is of.
 #[derive(Debug, Clone, Copy)]
 pub struct Finding<'r> {
-    /// `None` of what fails before any step runs.
+    /// `None` of what is no step's.
     pub step: Option<&'r StepId>,
     pub fault: &'r Fault,
 }
@@ -40,6 +40,7 @@ impl<'r> Finding<'r> {
             let warnings = ran.warnings.iter();
             all.extend(warnings.map(|fault| Finding { step, fault }));
         }
+        all.extend(run.faults.iter().flat_map(|fault| Self::of(None, fault)));
         all
     }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Finding, Ran, Run, finding};
-use crate::event::{Fault, Outcome};
+use crate::{
+    config::StepId,
+    event::{Fault, Outcome},
+};
 
 /// The run as JUnit XML. Steps that were up to date are skipped cases, those that never began say so.
 pub fn junit(run: &Run) -> String {
@@ -13,6 +16,11 @@ pub fn junit(run: &Run) -> String {
     suite.set_time(Duration::from_millis(run.duration_ms));
     for ran in &run.steps {
         suite.add_test_case(case(ran));
+    }
+    for fault in &run.faults {
+        let mut case = TestCase::new(name(run), failed(None, fault));
+        case.set_classname("devenv");
+        suite.add_test_case(case);
     }
     let mut report = Report::new(name(run));
     report.set_time(Duration::from_millis(run.duration_ms));
@@ -47,7 +55,7 @@ fn status(ran: &Ran) -> TestCaseStatus {
         Some(Outcome::Skipped) => skipped("up to date"),
         Some(Outcome::Cancelled) if ran.decision.is_some() => skipped("cancelled"),
         Some(Outcome::Cancelled) => skipped("not started"),
-        Some(Outcome::Failed { fault }) => failed(ran, fault),
+        Some(Outcome::Failed { fault }) => failed(Some(&ran.step), fault),
         None => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
             status.set_message("it did not come to its end");
@@ -56,11 +64,11 @@ fn status(ran: &Ran) -> TestCaseStatus {
     }
 }
 
-fn failed(ran: &Ran, fault: &Fault) -> TestCaseStatus {
+fn failed(step: Option<&StepId>, fault: &Fault) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     status.set_message(finding::lines(&fault.message));
     let mut text = String::new();
-    for found in Finding::of(Some(&ran.step), fault) {
+    for found in Finding::of(step, fault) {
         if let Some(site) = &found.fault.site {
             text += &format!("{site}: ");
         }
@@ -118,6 +126,24 @@ mod tests {
                 </testsuite>
             </testsuites>
         "#]].assert_eq(&junit(&testing::failed()));
+    }
+
+    #[test]
+    fn what_is_no_step_is_a_case_as_well() {
+        let place = Fault::new("unknown key `x`").at_file("devenv.toml", 3, 1);
+        let fault = Fault::new("`devenv.toml` has an error").after([place]);
+        expect![[r#"
+            <?xml version="1.0" encoding="UTF-8"?>
+            <testsuites name="devenv ci" tests="1" skipped="0" failures="1" errors="0" time="0.000">
+                <testsuite name="devenv ci" tests="1" skipped="0" errors="0" failures="1" time="0.000">
+                    <testcase name="devenv ci" classname="devenv">
+                        <failure message="`devenv.toml` has an error">devenv.toml:3:1: unknown key `x`
+            </failure>
+                    </testcase>
+                </testsuite>
+            </testsuites>
+        "#]]
+        .assert_eq(&junit(&Run::not_begun("ci", fault)));
     }
 
     #[test]

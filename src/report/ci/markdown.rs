@@ -17,11 +17,12 @@ const OUTPUT_LINES: usize = 40;
 pub fn summary(run: &Run, timings: &Timings, prefix: &Path) -> String {
     let mut text = head(run) + &steps(run);
     let mut path = critical_path(timings);
-    for (index, ran) in failed(run).enumerate() {
-        let failure = failure(ran, prefix);
+    let failures: Vec<_> = failures(run).collect();
+    for (index, failed) in failures.iter().enumerate() {
+        let failure = failed.text(prefix);
         let room = LIMIT.saturating_sub(text.len() + path.len() + 200);
         if failure.len() > room {
-            let more = count(failed(run).count() - index, "more failure");
+            let more = count(failures.len() - index, "more failure");
             let _ = writeln!(path, "\n{more}: see the log.");
             break;
         }
@@ -48,16 +49,20 @@ fn head(run: &Run) -> String {
     let took = words::duration(run.duration_ms);
     let (mark, said) = match &run.outcome {
         Some(Outcome::Done { .. } | Outcome::Skipped) => ("✅", format!("passed in {took}")),
+        Some(Outcome::Failed { .. }) if run.steps.is_empty() => ("❌", "failed".to_owned()),
         Some(Outcome::Failed { .. }) => ("❌", format!("failed after {took}")),
         Some(Outcome::Cancelled) => ("⚠️", format!("cancelled after {took}")),
         None => ("⚠️", "did not come to its end".to_owned()),
     };
     let command = escape(&format!("devenv {}", run.command));
-    format!("## {mark} {command} {said}\n\n")
+    format!("## {mark} {command} {said}\n")
 }
 
 fn steps(run: &Run) -> String {
-    let mut text = String::from("| Step | Result | Time | Why it ran |\n|---|---|--:|---|\n");
+    if run.steps.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\n| Step | Result | Time | Why it ran |\n|---|---|--:|---|\n");
     for ran in &run.steps {
         let took = match never_began(ran) {
             true => String::new(),
@@ -93,45 +98,57 @@ fn result(ran: &Ran) -> String {
     }
 }
 
-fn failed(run: &Run) -> impl Iterator<Item = &Ran> {
-    let steps = run.steps.iter();
-    steps.filter(|ran| matches!(ran.outcome, Some(Outcome::Failed { .. })))
+/// A failure, with the step that failed where it is one's.
+struct Failed<'r> {
+    ran: Option<&'r Ran>,
+    fault: &'r Fault,
 }
 
-fn failure(ran: &Ran, prefix: &Path) -> String {
-    let Some(Outcome::Failed { fault }) = &ran.outcome else {
-        return String::new();
-    };
-    let mut text = format!(
-        "\n### {}\n\n{}\n",
-        escape(&ran.step.to_string()),
-        escape(&fault.message)
-    );
-    let found = Finding::of(Some(&ran.step), fault);
-    let items = found.iter().filter(|found| says_more(found, fault));
-    let items: String = items.map(|found| item(found, prefix)).collect();
-    if !items.is_empty() {
-        let _ = write!(text, "\n{items}");
+fn failures(run: &Run) -> impl Iterator<Item = Failed<'_>> {
+    let of_steps = run.steps.iter().filter_map(|ran| match &ran.outcome {
+        Some(Outcome::Failed { fault }) => Some(Failed {
+            ran: Some(ran),
+            fault,
+        }),
+        Some(Outcome::Skipped | Outcome::Done { .. } | Outcome::Cancelled) | None => None,
+    });
+    let others = run.faults.iter();
+    of_steps.chain(others.map(|fault| Failed { ran: None, fault }))
+}
+
+impl Failed<'_> {
+    fn text(&self, prefix: &Path) -> String {
+        let Self { ran, fault } = *self;
+        let step = ran.map(|ran| &ran.step);
+        let name = step.map_or_else(|| "devenv".to_owned(), ToString::to_string);
+        let mut text = format!("\n### {}\n\n{}\n", escape(&name), escape(&fault.message));
+        let found = Finding::of(step, fault);
+        let items = found.iter().filter(|found| says_more(found, fault));
+        let items: String = items.map(|found| item(found, prefix)).collect();
+        if !items.is_empty() {
+            let _ = write!(text, "\n{items}");
+        }
+        if let Some(help) = &fault.help {
+            let _ = writeln!(text, "\nhelp: {}", escape(help));
+        }
+        let last = ran.map(|ran| ran.output.last(OUTPUT_LINES).collect());
+        let last: Vec<_> = last.unwrap_or_default();
+        let notes = fault.notes.iter().chain(&fault.label);
+        let notes = notes.map(|note| finding::lines(note));
+        let notes: Vec<_> = notes.filter(|note| !repeats(note, &last)).collect();
+        if !notes.is_empty() {
+            let lines: Vec<_> = notes.iter().flat_map(|note| note.lines()).collect();
+            let _ = write!(text, "\n{}", fenced(&lines));
+        }
+        if !last.is_empty() {
+            let _ = write!(
+                text,
+                "\n<details><summary>Last output</summary>\n\n{}\n</details>\n",
+                fenced(&last)
+            );
+        }
+        text
     }
-    if let Some(help) = &fault.help {
-        let _ = writeln!(text, "\nhelp: {}", escape(help));
-    }
-    let last: Vec<_> = ran.output.last(OUTPUT_LINES).collect();
-    let notes = fault.notes.iter().chain(&fault.label);
-    let notes = notes.map(|note| finding::lines(note));
-    let notes: Vec<_> = notes.filter(|note| !repeats(note, &last)).collect();
-    if !notes.is_empty() {
-        let lines: Vec<_> = notes.iter().flat_map(|note| note.lines()).collect();
-        let _ = write!(text, "\n{}", fenced(&lines));
-    }
-    if !last.is_empty() {
-        let _ = write!(
-            text,
-            "\n<details><summary>Last output</summary>\n\n{}\n</details>\n",
-            fenced(&last)
-        );
-    }
-    text
 }
 
 /// A note that brings the end of what the step printed, which is shown as well.
@@ -153,6 +170,9 @@ fn item(found: &Finding, prefix: &Path) -> String {
         let _ = write!(text, " ({})", escape(code));
     }
     text.push('\n');
+    if let Some(label) = &found.fault.label {
+        let _ = writeln!(text, "  <br>{}", escape(label));
+    }
     if let Some(help) = &found.fault.help {
         let _ = writeln!(text, "  <br>help: {}", escape(help));
     }
@@ -364,6 +384,23 @@ mod tests {
         let notes = "```text\ngot 500\nlast output of `app.a`:\nit broke\n```\n";
         assert!(text.contains(notes), "{text}");
         assert_eq!(text.matches("GET /: 500").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn what_failed_before_any_step_is_named_with_its_place() {
+        let place = Fault::new("unknown key `x`").at_file("devenv.toml", 3, 1);
+        let fault = Fault::new("`devenv.toml` has an error").after([place]);
+        let run = Run::not_begun("ci", fault);
+        expect![[r#"
+            ## ❌ devenv ci failed
+
+            ### devenv
+
+            \`devenv.toml\` has an error
+
+            - **apps/one/devenv.toml:3:1** unknown key \`x\`
+        "#]]
+        .assert_eq(&summary(&run, &timings(&[]), Path::new("apps/one")));
     }
 
     #[test]

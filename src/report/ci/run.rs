@@ -18,6 +18,8 @@ pub struct Run {
     pub project: String,
     /// In the order in which they began or were found up to date.
     pub steps: Vec<Ran>,
+    /// What failed and is no step: the file before them, what they left after them.
+    pub faults: Vec<Fault>,
     /// `None` while it runs.
     pub outcome: Option<Outcome>,
     pub duration_ms: u64,
@@ -45,6 +47,24 @@ impl Run {
             run.take(&record.event);
         }
         run
+    }
+
+    /// One that came to no steps.
+    pub fn not_begun(command: &str, fault: Fault) -> Self {
+        let mut run = Self {
+            command: command.to_owned(),
+            ..Self::default()
+        };
+        run.fail(fault);
+        run
+    }
+
+    /// Makes it one that failed, whatever became of its steps.
+    pub fn fail(&mut self, fault: Fault) {
+        self.outcome = Some(Outcome::Failed {
+            fault: fault.clone(),
+        });
+        self.faults.push(fault);
     }
 
     pub fn take(&mut self, event: &Event) {
