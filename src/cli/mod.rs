@@ -6,6 +6,7 @@
 mod apart;
 mod candidates;
 mod ci;
+mod committed;
 mod completions;
 mod config;
 mod context;

@@ -32,7 +32,7 @@ pub(super) struct Ask {
     settings: Vec<String>,
     args: Vec<String>,
     cwd: PathBuf,
-    env: BTreeMap<String, OsString>,
+    pub env: BTreeMap<String, OsString>,
     pub env_remove: Vec<OsString>,
 }
 

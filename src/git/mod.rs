@@ -14,6 +14,7 @@ mod worktree;
 
 pub use ask::LOCAL_VARIABLES;
 pub use base::{Base, BaseError, Since, base, unchanged};
+pub use checkout::Snapshot;
 pub use error::GitError;
 pub use objects::{Oid, Tip};
 pub use repository::{Given, Repository};

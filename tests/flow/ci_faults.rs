@@ -355,6 +355,65 @@ fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
     }
 }
 
+/// A task that writes a committed file, in a repository with what it needs to be green.
+fn with_generated_file() -> Project {
+    let project = Project::new(
+        "[project]\nname = \"x\"\n[task.gen]\nrun = \"tr a-z A-Z < in.txt > gen.txt\"\n\
+         [ci]\nrun = [\"task.gen\"]\n",
+    );
+    project.write(".gitignore", ".devenv\nout\n");
+    project.write("in.txt", "one\n");
+    project.write("gen.txt", "ONE\n");
+    project.git(&["init", "-q", "-b", "main"]);
+    project.git(&["add", "-A"]);
+    project.git(&["commit", "-q", "-m", "one"]);
+    project
+}
+
+#[test]
+fn a_committed_file_that_a_task_writes_otherwise() {
+    let project = with_generated_file();
+    let green = ci(&project, &REPORTS);
+    assert_eq!(green.code, 0, "{}", green.all());
+    project.write("in.txt", "two\n");
+    project.git(&["commit", "-q", "-a", "-m", "two"]);
+    let ran = ci(&project, &REPORTS);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    let says = "the steps wrote files that are committed otherwise: `gen.txt`";
+    for part in [says, "-ONE", "+TWO", "::error file=gen.txt,line=1"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    for report in ["junit.xml", "x.sarif", "quality.json"] {
+        let text = project.read(&format!("out/{report}"));
+        assert!(text.contains(says), "{report}: {text}");
+    }
+    let summary = project.read("out/summary.md");
+    assert!(summary.contains("+TWO"), "{summary}");
+    let json = project.run(&["ci", "--output", "json"]);
+    assert_eq!(
+        json.code,
+        0,
+        "now it is as the task writes it: {}",
+        json.all()
+    );
+}
+
+#[test]
+fn what_is_not_committed_yet_is_the_users_own() {
+    let project = with_generated_file();
+    project.write("in.txt", "two\n");
+    project.write("gen.txt", "TWO\n");
+    let ran = ci(&project, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    project.write("gen.txt", "three\n");
+    let ran = ci(&project, &[]);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    for part in ["-three", "+TWO"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    assert!(!project.join(".devenv/ci/.devenv/before").exists());
+}
+
 #[test]
 fn what_was_there_before_is_no_finding_of_a_branch() {
     let both = project();

@@ -8,7 +8,7 @@ use std::{
 use super::{reports::Reports, system};
 use crate::{
     cli::{
-        apart,
+        apart, committed,
         context::Context,
         run_lock::Alone,
         run_steps::{Ended, Run},
@@ -16,8 +16,8 @@ use crate::{
     },
     config::{Config, StepId, StepKind},
     engine::Policy,
-    event::Fault,
-    git::Since,
+    event::{Explain, Fault, Severity},
+    git::{Given, Repository, Since, Snapshot},
     plan::Plan,
     report::{self, Timings},
     steps::Mode,
@@ -72,12 +72,62 @@ async fn flow(cx: &Context, args: &Flow, alone: &Alone) -> Result<Ended, Fault> 
         part_of: Some(alone),
         ..Run::new("ci", goals.into_iter().collect())
     };
+    let before = Before::look(cx).await;
     let mut ended = run.execute(cx).await?;
+    if let Some(fault) = before.changed(cx).await {
+        ended.seen.run.fail(fault.clone());
+        ended.fail(cx, &fault);
+    }
     let timings = timings(&ended.seen.records, &plan);
     if let Err(fault) = args.reports.write(cx, &ended.seen.run, &timings) {
         ended.fail(cx, &fault);
     }
     Ok(ended)
+}
+
+/// What git tracks, as it was before the steps: with what is not committed yet, as that is the user's.
+struct Before(Option<(Repository, Snapshot)>);
+
+impl Before {
+    async fn look(cx: &Context) -> Self {
+        let taken = async {
+            let given = Given {
+                cwd: cx.root()?,
+                ..Given::default()
+            };
+            let repository = Repository::find(&given).filter(|found| found.top.is_some());
+            let Some(repository) = repository else {
+                return Ok(None);
+            };
+            let folder = cx.store()?.dir().join("before");
+            let snapshot = repository.snapshot(folder).await;
+            let snapshot = snapshot.map_err(|error| error.explain())?;
+            Ok(Some((repository, snapshot)))
+        };
+        Self(taken.await.unwrap_or_else(|fault| {
+            tell_unknown(cx, fault);
+            None
+        }))
+    }
+
+    /// That the steps changed some of it.
+    async fn changed(self, cx: &Context) -> Option<Fault> {
+        let (repository, snapshot) = self.0?;
+        match repository.diff(Some(&snapshot)).await {
+            Ok(diff) => committed::changed(&diff, &system::prefix(&cx.root().ok()?)),
+            Err(error) => {
+                tell_unknown(cx, error.explain());
+                None
+            }
+        }
+    }
+}
+
+/// A repository of another user, or a machine without git, is no reason to fail.
+fn tell_unknown(cx: &Context, why: Fault) {
+    let fault = Fault::new("whether the steps change files that git tracks is not looked at");
+    let notes = [why.message].into_iter().chain(why.notes);
+    cx.show(&notes.fold(fault.severity(Severity::Warning), Fault::note));
 }
 
 /// All that `up` brings up, all that only looks, and what `[ci] run` names. A task may do anything, deploy for instance: those

@@ -14,10 +14,10 @@ use futures_util::{Stream, StreamExt};
 
 use super::{place::Place, private, steps::Checked, subject::Tree};
 use crate::{
-    cli::{context::Context, runtime::Wanted},
+    cli::{committed, context::Context, runtime::Wanted},
     config::StepId,
     engine::{self, Signal},
-    event::{Explain, Fault, FaultClass, quoted},
+    event::{Explain, Fault, FaultClass},
     git::{Given, LOCAL_VARIABLES, Repository, Worktree},
     sys::process::Spawn,
 };
@@ -66,7 +66,7 @@ pub async fn tree(
         finish(&spawn, signals.as_mut()).await
     };
     let checked = match checked.await {
-        Ok(Verdict::Passed(checked)) => unchanged(&worktree)
+        Ok(Verdict::Passed(checked)) => unchanged(&worktree, &place.project)
             .await
             .map(|()| Verdict::Passed(checked)),
         checked => checked,
@@ -75,11 +75,8 @@ pub async fn tree(
     checked
 }
 
-/// Lines of a diff that help; git shows all.
-const SHOWN: usize = 60;
-
-/// A step that writes files which are committed has passed for others than those: generated code that was forgotten, a format.
-async fn unchanged(worktree: &Worktree) -> Result<(), Fault> {
+/// The files are still those that were checked out there.
+async fn unchanged(worktree: &Worktree, project: &str) -> Result<(), Fault> {
     let repository = Repository::find(&Given {
         cwd: worktree.top(),
         ..Given::default()
@@ -87,22 +84,9 @@ async fn unchanged(worktree: &Worktree) -> Result<(), Fault> {
     let Some(repository) = repository else {
         return Ok(());
     };
-    let diff = repository.diff().await.map_err(|error| error.explain())?;
-    let files: Vec<_> = diff
-        .lines()
-        .filter_map(|line| line.strip_prefix("--- a/"))
-        .collect();
-    if files.is_empty() {
-        return Ok(());
-    }
-    let shown: Vec<_> = diff.lines().take(SHOWN).collect();
-    let fault = Fault::new(format!(
-        "the steps wrote files that are committed otherwise: {}",
-        quoted(&files)
-    ));
-    Err(fault
-        .note(shown.join("\n"))
-        .help("run the steps here (`devenv run STEP`), and commit what they write"))
+    let diff = repository.diff(None).await;
+    let diff = diff.map_err(|error| error.explain())?;
+    committed::changed(&diff, Path::new(project)).map_or(Ok(()), Err)
 }
 
 /// Checks the project's folder as it is.
