@@ -25,10 +25,14 @@ impl Github {
         let text = anstream::adapter::strip_str(text).to_string();
         let mut out = String::with_capacity(text.len());
         for line in text.split_inclusive(['\n', '\r']) {
-            if line.trim_start().starts_with("::") {
-                out.push_str("| ");
-            }
-            out.push_str(&line.replace("##[", "## ["));
+            let rest = line.trim_start();
+            let (indent, bar) = match rest.starts_with("::") {
+                true => (&line[..line.len() - rest.len()], "| "),
+                false => ("", ""),
+            };
+            out.push_str(indent);
+            out.push_str(bar);
+            out.push_str(&line[indent.len()..].replace("##[", "## ["));
         }
         out
     }
@@ -138,7 +142,7 @@ mod tests {
     fn no_other_text_is_a_command() {
         for (text, inert) in [
             ("::error::x", "| ::error::x"),
-            (" \t\u{a0}::error::x\n", "|  \t\u{a0}::error::x\n"),
+            (" \t\u{a0}::error::x\n", " \t\u{a0}| ::error::x\n"),
             ("a ::error::x", "a ::error::x"),
             ("a\n::x::\r::y::\nb", "a\n| ::x::\r| ::y::\nb"),
             ("\u{1b}[31m::x::\u{1b}[0m", "| ::x::"),

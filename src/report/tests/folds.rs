@@ -103,7 +103,7 @@ fn failures_are_annotated_and_nothing_that_a_program_prints_is_obeyed() {
         ::error file=migrations/V2__new.sql,line=2,col=1,title=lint.db%3A ban-drop-table::dropping a table may break existing clients%0Ahelp: release an app that does not use it first
         ::group::task.check      failed after 1m 01s
         | ::error file=a.rs::not mine
-        |   ::stop-commands::x
+          | ::stop-commands::x
         see ## [endgroup] and ## [error]x
 
         a | b ]]> </system-out> & <script>
@@ -124,8 +124,8 @@ fn failures_are_annotated_and_nothing_that_a_program_prints_is_obeyed() {
          = help: accept it
 
         last output of `task.check`:
-        |   ::error file=a.rs::not mine
-        |     ::stop-commands::x
+          | ::error file=a.rs::not mine
+            | ::stop-commands::x
           see ## [endgroup] and ## [error]x
 
           a | b ]]> </system-out> & <script>
@@ -133,7 +133,7 @@ fn failures_are_annotated_and_nothing_that_a_program_prints_is_obeyed() {
         error: `make | check <all>` failed with code 2
          |
          = note: its last output:
-        |          ::error::x
+                 | ::error::x
                  ]]> ``` end
 
         Failed after 1m 02s: 2 steps failed, 1 up to date, 1 not started
