@@ -19,6 +19,7 @@ use crate::{
     plan::Graph,
     runtime::{AnyRuntime, Identity, Runtime, RuntimeError, RuntimeKind},
     steps::{Engine, image_repository},
+    sys::fs::TryLock,
 };
 
 /// Stop everything; the data is kept.
@@ -116,7 +117,18 @@ pub async fn everything(cx: &Context, images: Built) -> Result<(), Fault> {
     }
 }
 
-/// What a `devenv ci` or a hook in this worktree has left. One that goes on has the worktree's lock.
+/// Whether a `devenv ci` or a hook in this worktree was killed, and what it had is still there.
+pub fn is_left_apart(cx: &Context) -> Result<bool, Fault> {
+    let store = cx.ephemeral().store()?;
+    if store.identity().is_none() {
+        return Ok(false);
+    }
+    let lock = store.try_lock("`devenv ps`");
+    let lock = lock.map_err(|error| error.explain())?;
+    Ok(matches!(lock, TryLock::Locked(_)))
+}
+
+/// What such a run has left. One that goes on has the worktree's lock.
 async fn left_apart(cx: &Context, args: &Args) -> Result<(), Fault> {
     let own = cx.ephemeral();
     let was_killed = own.store()?.identity().is_some();

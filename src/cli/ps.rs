@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::ExitCode, time::SystemTime};
 use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 
-use super::context::Context;
+use super::{context::Context, down};
 use crate::{
     config::{Config, StepId, StepKind},
     event::{Explain, Fault},
@@ -44,6 +44,10 @@ pub async fn run(cx: &Context, _args: Args) -> Result<ExitCode, Fault> {
     cx.needs_no_lock()?;
     let rows = rows(cx).await?;
     cx.answer(&rows, || text(&rows));
+    if down::is_left_apart(cx)? {
+        let left = "a killed `devenv ci` or hook has left what it ran: `devenv down` removes that";
+        anstream::eprintln!("{}", report::note(left));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

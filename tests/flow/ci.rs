@@ -123,7 +123,12 @@ fn what_a_killed_one_left_is_taken_down_by_the_next_or_by_down(both: Both) {
         assert_ne!(left(project), Vec::<String>::new(), "it had a database");
     };
     kill();
+    let told = "a killed `devenv ci` or hook has left what it ran";
+    let ps = project.ok(&["ps"]).stderr;
+    assert!(ps.contains(told), "{ps}");
     project.ok(&["ci"]);
+    let ps = project.ok(&["ps"]).stderr;
+    assert!(!ps.contains(told), "{ps}");
     assert_eq!(left(project), Vec::<String>::new());
     kill();
     project.ok(&["down"]);
