@@ -11,7 +11,7 @@ use super::Cx;
 use crate::{
     config::Config,
     event::{Explain, Fault, FaultClass, count},
-    mirror::ci::{self as mirror, File, Origin},
+    mirror::ci::{self as mirror, Difference, File, Origin},
     plan::{Acted, Action, Output, Plan, Reason, Verdict},
 };
 
@@ -33,16 +33,36 @@ impl Explain for ReadError {
 #[derive(Debug, Clone)]
 pub struct Compared {
     pub file: File,
-    /// `None` when it is not there.
+    /// With LF at the ends of its lines; `None` when it is not there.
     pub found: Option<String>,
+    /// What the ends of its lines are on disk.
+    endings: Endings,
+    /// What makes its path lead elsewhere.
+    pub link: Option<Link>,
     pub wanted: String,
     /// Where the plan differs from that of the file on disk.
-    pub differences: Vec<String>,
+    pub differences: Vec<Difference>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endings {
+    Lf,
+    /// Of some or all lines.
+    Crlf,
+}
+
+/// A symbolic link, relative to the project: the file, or a folder above it.
+#[derive(Debug, Clone)]
+pub struct Link {
+    path: PathBuf,
+    target: PathBuf,
 }
 
 impl Compared {
     pub fn is_up_to_date(&self) -> bool {
-        self.found.as_ref() == Some(&self.wanted)
+        self.link.is_none()
+            && self.endings == Endings::Lf
+            && self.found.as_ref() == Some(&self.wanted)
     }
 
     /// What is there, to devenv.
@@ -70,17 +90,24 @@ pub fn compare(root: &Path, config: &Config, plan: &Plan) -> Result<Vec<Compared
     let files = mirror::files(config).into_iter();
     let compared = files.map(|file| {
         let found = read(&root.join(&file.path))?;
+        let endings = match &found {
+            Some(text) if text.contains("\r\n") => Endings::Crlf,
+            Some(_) | None => Endings::Lf,
+        };
+        let found = found.map(|text| text.replace("\r\n", "\n"));
         let user = match found.as_deref().map(mirror::origin) {
             Some(Origin::Own { user } | Origin::Edited { user }) => user,
-            Some(Origin::Foreign) | None => "",
+            Some(Origin::Unfenced { .. } | Origin::Foreign) | None => "",
         };
         let wanted = file.text(config, plan, user);
         let differences = found
             .as_deref()
             .and_then(|text| mirror::differences(text, plan, &config.source));
         Ok(Compared {
+            link: link(root, Path::new(&file.path)),
             file,
             found,
+            endings,
             wanted,
             differences: differences.unwrap_or_default(),
         })
@@ -145,6 +172,17 @@ fn read(path: &Path) -> Result<Option<String>, ReadError> {
     }
 }
 
+fn link(root: &Path, path: &Path) -> Option<Link> {
+    let above = path.ancestors().filter(|path| !path.as_os_str().is_empty());
+    let mut links = above.filter_map(|path| {
+        // What is no link cannot be read as one.
+        let target = fs::read_link(root.join(path)).ok()?;
+        let path = path.to_owned();
+        Some(Link { path, target })
+    });
+    links.next()
+}
+
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -196,6 +234,15 @@ fn stale(cx: &Cx<'_>) -> Result<Vec<Compared>, Fault> {
 pub fn fault(compared: &Compared) -> Fault {
     let File { path, step, .. } = &compared.file;
     let regenerate = format!("run `devenv ci generate {}` and commit the file", step.name);
+    if let Some(Link { path: link, target }) = &compared.link {
+        return Fault::new(format!(
+            "`{path}` is not written, as `{}` is a link to `{}`",
+            link.display(),
+            target.display()
+        ))
+        .at_file(link, 1, 1)
+        .help("remove the link, or name another file: devenv does not write through links");
+    }
     let fault = match compared.origin() {
         None => {
             return Fault::new(format!("`{path}` is not there"))
@@ -207,11 +254,21 @@ pub fn fault(compared: &Compared) -> Fault {
                 .at_file(path, 1, 1)
                 .help("move it away, or give `file` another name: what devenv did not write is never replaced");
         }
+        Some(Origin::Unfenced { line, why }) => {
+            return Fault::new(format!("`{path}` has a broken fence around lines of yours: {why}"))
+                .at_file(path, line, 1)
+                .note(format!("these two lines are the fence, each is there once:\n{}", mirror::fence_lines()))
+                .help(format!("put them back around your own lines, then run `devenv ci generate {}`; with `--force` it writes the file without any", step.name));
+        }
         Some(Origin::Edited { .. }) => Fault::new(format!("`{path}` was edited outside of its `yours` lines"))
             .help(format!("move the changes between these lines or into devenv.toml, then run `devenv ci generate {} --force`, which drops them", step.name)),
         Some(Origin::Own { .. }) => Fault::new(format!("`{path}` is not as generated")).help(regenerate),
     };
     let fault = fault.at_file(path, compared.first_difference(), 1);
+    let fault = match compared.endings {
+        Endings::Crlf => fault.note(format!("its lines end with CRLF, generated ones with LF: `{path} text eol=lf` in .gitattributes keeps git from changing them")),
+        Endings::Lf => fault,
+    };
     let fault = match compared.diff() {
         diff if diff.is_empty() => fault,
         diff => fault.note(diff),
@@ -220,16 +277,23 @@ pub fn fault(compared: &Compared) -> Fault {
         [] => fault,
         facts => fault.note(format!(
             "the plan differs from the one it was made from:\n{}",
-            facts.join("\n")
+            facts
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
         )),
     }
 }
 
 impl Compared {
-    /// The first line on disk that is another, from 1.
+    /// The first line on disk that is another, from 1. Where all end otherwise that is the first.
     fn first_difference(&self) -> usize {
-        let found = self.found.as_deref().unwrap_or_default().lines();
-        let same = found.zip(self.wanted.lines()).take_while(|(a, b)| a == b);
-        same.count() + 1
+        let found = self.found.as_deref().unwrap_or_default();
+        let lines = found.lines().zip(self.wanted.lines());
+        match found == self.wanted {
+            true => 1,
+            false => lines.take_while(|(a, b)| a == b).count() + 1,
+        }
     }
 }

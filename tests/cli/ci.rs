@@ -212,6 +212,75 @@ fn a_file_that_nothing_asks_for_stays_while_it_holds_lines_of_the_user() {
     assert!(!project.join(FILES[2]).exists());
 }
 
+#[test]
+fn a_link_is_neither_followed_nor_replaced() {
+    let project = Project::new(PROJECT);
+    project.write("elsewhere.yml", "of another\n");
+    let link = project.join(FILES[2]);
+    std::os::unix::fs::symlink("elsewhere.yml", &link).expect("linked");
+    for args in [&["ci", "generate"][..], &["ci", "generate", "--force"]] {
+        let refused = project.run(args);
+        assert_eq!(refused.code, 2, "{}", refused.all());
+        let says =
+            "`.gitlab-ci.yml` is not written, as `.gitlab-ci.yml` is a link to `elsewhere.yml`";
+        assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    }
+    assert_eq!(project.read("elsewhere.yml"), "of another\n");
+    assert!(link.is_symlink());
+
+    fs::remove_file(&link).expect("removed");
+    fs::create_dir(project.join("other")).expect("made");
+    std::os::unix::fs::symlink("other", project.join(".github")).expect("linked");
+    let refused = project.run(&["ci", "generate"]);
+    assert!(
+        refused.stderr.contains("`.github` is a link to `other`"),
+        "{}",
+        refused.all()
+    );
+    assert!(!project.join("other/workflows").exists());
+}
+
+#[test]
+fn a_broken_fence_is_told_at_its_line_and_keeps_what_is_there() {
+    let project = Project::new(PROJECT);
+    project.ok(&["ci", "generate"]);
+    let text = project.read(FILES[2]);
+    let line = text.lines().position(|line| line.contains(">>> yours"));
+    let line = line.expect("it has a fence") + 1;
+    let broken = text.replace("# <<< yours\n", "own:\n  script: [make]\n");
+    project.write(FILES[2], &broken);
+    let refused = project.run(&["ci", "generate"]);
+    assert_eq!(refused.code, 2, "{}", refused.all());
+    for part in [
+        "has a broken fence around lines of yours: the line that ends it is gone",
+        &format!(".gitlab-ci.yml:{line}:1"),
+        "# <<< yours",
+        "put them back around your own lines",
+    ] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert_eq!(project.read(FILES[2]), broken);
+}
+
+#[test]
+fn other_ends_of_lines_are_told_as_such() {
+    let project = Project::new(PROJECT);
+    project.ok(&["ci", "generate"]);
+    let text = project.read(FILES[2]);
+    project.write(FILES[2], &text.replace('\n', "\r\n"));
+    let stale = project.run(&["ci", "check"]);
+    assert_eq!(stale.code, 1, "{}", stale.all());
+    assert!(
+        stale.stderr.contains("its lines end with CRLF"),
+        "{}",
+        stale.stderr
+    );
+    assert!(!stale.stderr.contains("@@"), "{}", stale.stderr);
+    // No line of it is another.
+    project.ok(&["ci", "generate"]);
+    assert_eq!(project.read(FILES[2]), text);
+}
+
 /// As git leaves them when two branches have each added something.
 #[test]
 fn facts_of_two_branches_are_written_anew_and_not_shown() {
@@ -261,7 +330,7 @@ fn the_check_names_what_the_plan_has_otherwise() {
     assert_eq!(answer["answer"]["changed"][0]["path"], FILES[0]);
     assert_eq!(
         answer["answer"]["changed"][0]["plan"],
-        serde_json::json!(["`task.test`: env.LEVEL"])
+        serde_json::json!([{ "step": "task.test", "fields": ["env.LEVEL"] }])
     );
     // As a step, such as in a hook.
     let ran = project.run(&["run", "ci.github"]);

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     cli::context::Context,
     event::{Explain, Fault, FaultClass, count},
+    mirror::ci::Difference,
     steps::ci::{self, Compared},
 };
 
@@ -28,7 +29,7 @@ struct Changed {
     /// Unified diff from the file to what would be generated.
     diff: String,
     /// Where the plan differs from the one that the file was made from.
-    plan: Vec<String>,
+    plan: Vec<Difference>,
 }
 
 pub fn run(cx: &Context, _: &Args) -> Result<ExitCode, Fault> {

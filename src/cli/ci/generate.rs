@@ -38,10 +38,13 @@ pub fn run(cx: &Context, args: &Args) -> Result<ExitCode, Fault> {
     let wanted = super::services(&config, &args.services)?;
     let mut files = ci::compare(&root, &config, &plan).map_err(|error| error.explain())?;
     files.retain(|compared| wanted.contains(&compared.file.step));
-    let kept = files.iter().filter(|compared| match compared.origin() {
-        Some(Origin::Foreign) => true,
-        Some(Origin::Edited { .. }) => !args.force,
-        Some(Origin::Own { .. }) | None => false,
+    let kept = files.iter().filter(|compared| {
+        compared.link.is_some()
+            || match compared.origin() {
+                Some(Origin::Foreign) => true,
+                Some(Origin::Edited { .. } | Origin::Unfenced { .. }) => !args.force,
+                Some(Origin::Own { .. }) | None => false,
+            }
     });
     let kept = kept.map(|compared| ci::fault(compared).class(FaultClass::Usage));
     // Nothing is written unless all can be.

@@ -34,8 +34,10 @@ pub fn fence(indent: &str, user: &str) -> String {
 pub enum Origin<'a> {
     /// As it was written, but for what is in the fence: whole lines.
     Own { user: &'a str },
-    /// Written by devenv, and changed outside of the fence, which may be gone.
+    /// Written by devenv, and changed outside of the fence.
     Edited { user: &'a str },
+    /// Written by devenv, and what is the user's cannot be told: which line of the fence is wrong, from 1, and why.
+    Unfenced { line: usize, why: &'static str },
     /// Not written by devenv.
     Foreign,
 }
@@ -45,6 +47,9 @@ pub fn origin(text: &str) -> Origin<'_> {
         return Origin::Foreign;
     }
     let (body, tail) = parts(text);
+    if let Some((line, why)) = broken_fence(body) {
+        return Origin::Unfenced { line, why };
+    }
     let (start, end) = fenced(body).unwrap_or_default();
     let user = &body[start..end];
     // After a merge of two branches the facts of both may stand there.
@@ -67,6 +72,28 @@ fn seal(body: &str) -> String {
     let (start, end) = fenced(body).unwrap_or_default();
     let without = [&body[..start], &body[end..]].concat();
     format!("{SEAL}{:.DIGITS$}", Digest::of(without))
+}
+
+/// The two lines of the fence, to be put back by hand.
+pub fn fence_lines() -> String {
+    format!("{OPEN}\n{CLOSE}")
+}
+
+fn broken_fence(body: &str) -> Option<(usize, &'static str)> {
+    let numbers = |wanted: &str| {
+        let lines = body.lines().zip(1..);
+        let lines = lines.filter(|(line, _)| line.trim() == wanted);
+        lines.map(|(_, number)| number).collect::<Vec<usize>>()
+    };
+    match (numbers(OPEN).as_slice(), numbers(CLOSE).as_slice()) {
+        ([open], [close]) if open < close => None,
+        ([open], [_]) => Some((*open, "it ends before it begins")),
+        ([_, second, ..], _) => Some((*second, "it begins twice")),
+        ([_], [_, second, ..]) => Some((*second, "it ends twice")),
+        ([open], []) => Some((*open, "the line that ends it is gone")),
+        ([], [close, ..]) => Some((*close, "the line that begins it is gone")),
+        ([], []) => Some((1, "both of its lines are gone")),
+    }
 }
 
 /// Where what stands in the fence begins and ends; `None` without a whole one.

@@ -2,7 +2,12 @@
 //!
 //! A line is the start of a digest, the step and the field; no value is shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::Serialize;
 
 use crate::{
     config::Source,
@@ -17,6 +22,21 @@ const DIGITS: usize = 8;
 /// Step and field → start of the digest of its value.
 type Facts = BTreeMap<(String, String), String>;
 
+/// What a step, or the project, has otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    pub step: String,
+    /// `run`, `env.LEVEL (new)`, `file (gone)`
+    pub fields: Vec<String>,
+}
+
+/// Such as "`task.lint`: run".
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.step, self.fields.join(", "))
+    }
+}
+
 /// Lines for the end of a generated file.
 pub fn lines(plan: &Plan, source: &Source) -> String {
     let facts = of_plan(plan, source).into_iter();
@@ -24,9 +44,8 @@ pub fn lines(plan: &Plan, source: &Source) -> String {
     format!("{HASH}{}\n{}", plan.hash, facts.collect::<String>())
 }
 
-/// Where the plan differs from the one that the file was made from, such as "`task.lint`: run": empty where it does not. `None` when
-/// the file holds no plan.
-pub fn differences(text: &str, plan: &Plan, source: &Source) -> Option<Vec<String>> {
+/// Where the plan differs from the one that the file was made from: empty where it does not. `None` when the file holds no plan.
+pub fn differences(text: &str, plan: &Plan, source: &Source) -> Option<Vec<Difference>> {
     let (hash, then) = read(text)?;
     if hash == plan.hash.to_hex() {
         return Some(Vec::new());
@@ -44,10 +63,11 @@ pub fn differences(text: &str, plan: &Plan, source: &Source) -> Option<Vec<Strin
         };
         found.entry(step).or_default().push(what);
     }
-    let told = found
-        .into_iter()
-        .map(|(step, fields)| format!("`{step}`: {}", fields.join(", ")));
-    Some(told.collect())
+    let found = found.into_iter().map(|(step, fields)| Difference {
+        step: step.to_owned(),
+        fields,
+    });
+    Some(found.collect())
 }
 
 fn of_plan(plan: &Plan, source: &Source) -> Facts {

@@ -16,8 +16,8 @@ use crate::{
     plan::Plan,
 };
 
-pub use block::{Origin, origin, parts};
-pub use facts::differences;
+pub use block::{Origin, fence_lines, origin, parts};
+pub use facts::{Difference, differences};
 
 /// A file of a CI service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -283,7 +283,14 @@ fn what_is_in_the_fence_is_the_users_and_all_else_is_sealed() {
     let edited = written.replace("timeout-minutes: 45", "timeout-minutes: 46");
     assert_eq!(origin(&edited), Origin::Edited { user });
     let open = written.replace("# <<< yours", "");
-    assert_eq!(origin(&open), Origin::Edited { user: "" });
+    let line = written.lines().position(|line| line.contains(">>> yours"));
+    let line = line.expect("it has a fence") + 1;
+    let unfenced = |line, why| Origin::Unfenced { line, why };
+    let why = "the line that ends it is gone";
+    assert_eq!(origin(&open), unfenced(line, why));
+    let ends = written.lines().find(|line| line.contains("<<< yours"));
+    let twice = written.replace(user, &format!("{user}{}\n", ends.expect("it ends")));
+    assert_eq!(origin(&twice), unfenced(line + 4, "it ends twice"));
     let cut = &written[..written.len() - 30];
     assert_eq!(origin(cut), Origin::Edited { user });
     let foreign = written.replacen("# Generated", "# Made", 1);
@@ -297,7 +304,8 @@ fn what_differs_in_the_plan_is_named() {
     let differs = |from: &str, to: &str| {
         assert!(PROJECT.contains(from), "{from}");
         let (config, plan) = read(&PROJECT.replace(from, to));
-        differences(written, &plan, &config.source).expect("the file holds its plan")
+        let found = differences(written, &plan, &config.source).expect("the file holds its plan");
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(differs("shop", "shop"), Vec::<String>::new());
     assert_eq!(differs("make test", "make tests"), ["`task.test`: run"]);
