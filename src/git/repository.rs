@@ -90,6 +90,17 @@ impl Repository {
     }
 }
 
+/// A project's folder in its repository; empty at its top, and without a repository.
+pub fn folder_of(project: &Path) -> PathBuf {
+    let given = Given {
+        cwd: project.to_owned(),
+        ..Given::default()
+    };
+    let top = Repository::find(&given).and_then(|repository| repository.top);
+    let folder = top.and_then(|top| project.strip_prefix(top).ok().map(Path::to_owned));
+    folder.unwrap_or_default()
+}
+
 /// Where git said that the repository is; hooks start in its worktree, or in it when there is none.
 fn named(dir: PathBuf, given: &Given) -> Option<(PathBuf, Option<PathBuf>)> {
     let dir = match dir.is_file() {

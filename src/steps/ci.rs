@@ -11,7 +11,8 @@ use super::Cx;
 use crate::{
     config::Config,
     event::{Explain, Fault, FaultClass, count},
-    mirror::ci::{self as mirror, Difference, File, Origin},
+    git::folder_of,
+    mirror::ci::{self as mirror, Difference, File, Origin, Project},
     plan::{Acted, Action, Output, Plan, Reason, Verdict},
 };
 
@@ -33,6 +34,7 @@ impl Explain for ReadError {
 #[derive(Debug, Clone)]
 pub struct Compared {
     pub file: File,
+    pub state: State,
     /// With LF at the ends of its lines; `None` when it is not there.
     pub found: Option<String>,
     /// What the ends of its lines are on disk.
@@ -42,6 +44,32 @@ pub struct Compared {
     pub wanted: String,
     /// Where the plan differs from that of the file on disk.
     pub differences: Vec<Difference>,
+}
+
+/// What a file on disk is to devenv.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Absent,
+    /// As it was written, but for lines of the user.
+    Own,
+    /// Changed outside of the fence.
+    Edited,
+    /// Which line of the fence is wrong, and why.
+    Unfenced {
+        line: usize,
+        why: &'static str,
+    },
+    /// Not written by devenv, or for another project.
+    Foreign,
+}
+
+/// Generated once, asked for by nothing now.
+#[derive(Debug, Clone)]
+pub struct Orphan {
+    /// Relative to the project.
+    pub path: String,
+    /// It is as it was generated, with nothing of the user's.
+    pub is_pure: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +93,6 @@ impl Compared {
             && self.found.as_ref() == Some(&self.wanted)
     }
 
-    /// What is there, to devenv.
-    pub fn origin(&self) -> Option<Origin<'_>> {
-        self.found.as_deref().map(mirror::origin)
-    }
-
     /// Unified diff from the disk to what would be generated, without the facts of the plan, which no person reads.
     pub fn diff(&self) -> String {
         let found = self.found.as_deref().unwrap_or_default();
@@ -87,25 +110,31 @@ impl Compared {
 
 /// All files of CI services that the project names.
 pub fn compare(root: &Path, config: &Config, plan: &Plan) -> Result<Vec<Compared>, ReadError> {
-    let files = mirror::files(config).into_iter();
-    let compared = files.map(|file| {
+    let folder = folder(root);
+    let folder = folder.as_str();
+    let project = Project { config, folder };
+    let compared = project.files().into_iter().map(|file| {
         let found = read(&root.join(&file.path))?;
         let endings = match &found {
             Some(text) if text.contains("\r\n") => Endings::Crlf,
             Some(_) | None => Endings::Lf,
         };
         let found = found.map(|text| text.replace("\r\n", "\n"));
-        let user = match found.as_deref().map(mirror::origin) {
-            Some(Origin::Own { user } | Origin::Edited { user }) => user,
-            Some(Origin::Unfenced { .. } | Origin::Foreign) | None => "",
+        let (state, user) = match found.as_deref().map(|text| project.origin(text)) {
+            None => (State::Absent, ""),
+            Some(Origin::Own { user }) => (State::Own, user),
+            Some(Origin::Edited { user }) => (State::Edited, user),
+            Some(Origin::Unfenced { line, why }) => (State::Unfenced { line, why }, ""),
+            Some(Origin::Foreign) => (State::Foreign, ""),
         };
-        let wanted = file.text(config, plan, user);
+        let wanted = file.text(&project, plan, user);
         let differences = found
             .as_deref()
             .and_then(|text| mirror::differences(text, plan, &config.source));
         Ok(Compared {
             link: link(root, Path::new(&file.path)),
             file,
+            state,
             found,
             endings,
             wanted,
@@ -115,23 +144,32 @@ pub fn compare(root: &Path, config: &Config, plan: &Plan) -> Result<Vec<Compared
     compared.collect()
 }
 
-/// Files that devenv once generated and that nothing in devenv.toml asks for any more, relative to the project.
-pub fn orphans(root: &Path, config: &Config) -> Result<Vec<String>, ReadError> {
-    let wanted: Vec<_> = mirror::files(config)
-        .into_iter()
-        .map(|file| file.path)
-        .collect();
+/// The project's folder in its repository, as names of files have it.
+fn folder(root: &Path) -> String {
+    folder_of(root).to_string_lossy().into_owned()
+}
+
+/// Files that devenv once generated and that nothing in devenv.toml asks for any more.
+pub fn orphans(root: &Path, config: &Config) -> Result<Vec<Orphan>, ReadError> {
+    let folder = folder(root);
+    let folder = folder.as_str();
+    let project = Project { config, folder };
+    let wanted: Vec<_> = project.files().into_iter().map(|file| file.path).collect();
     let mut orphans = Vec::new();
-    for place in mirror::PLACES {
-        for path in candidates(root, place)? {
-            let is_wanted = wanted.contains(&path);
-            let text = read(&root.join(&path))?;
-            if !is_wanted && text.is_some_and(|text| mirror::origin(&text) != Origin::Foreign) {
-                orphans.push(path);
-            }
+    for place in project.places() {
+        for path in candidates(root, &place)? {
+            let Some(text) = read(&root.join(&path))?.filter(|_| !wanted.contains(&path)) else {
+                continue;
+            };
+            let is_pure = match project.origin(&text) {
+                Origin::Foreign => continue,
+                Origin::Own { user } => user.is_empty(),
+                Origin::Edited { .. } | Origin::Unfenced { .. } => false,
+            };
+            orphans.push(Orphan { path, is_pure });
         }
     }
-    orphans.sort();
+    orphans.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(orphans)
 }
 
@@ -243,26 +281,26 @@ pub fn fault(compared: &Compared) -> Fault {
         .at_file(link, 1, 1)
         .help("remove the link, or name another file: devenv does not write through links");
     }
-    let fault = match compared.origin() {
-        None => {
+    let fault = match compared.state {
+        State::Absent => {
             return Fault::new(format!("`{path}` is not there"))
                 .at_key(step.key_path())
                 .help(regenerate);
         }
-        Some(Origin::Foreign) => {
-            return Fault::new(format!("`{path}` was not written by devenv"))
+        State::Foreign => {
+            return Fault::new(format!("`{path}` was not written by devenv for this project"))
                 .at_file(path, 1, 1)
                 .help("move it away, or give `file` another name: what devenv did not write is never replaced");
         }
-        Some(Origin::Unfenced { line, why }) => {
+        State::Unfenced { line, why } => {
             return Fault::new(format!("`{path}` has a broken fence around lines of yours: {why}"))
                 .at_file(path, line, 1)
                 .note(format!("these two lines are the fence, each is there once:\n{}", mirror::fence_lines()))
                 .help(format!("put them back around your own lines, then run `devenv ci generate {}`; with `--force` it writes the file without any", step.name));
         }
-        Some(Origin::Edited { .. }) => Fault::new(format!("`{path}` was edited outside of its `yours` lines"))
+        State::Edited => Fault::new(format!("`{path}` was edited outside of its `yours` lines"))
             .help(format!("move the changes between these lines or into devenv.toml, then run `devenv ci generate {} --force`, which drops them", step.name)),
-        Some(Origin::Own { .. }) => Fault::new(format!("`{path}` is not as generated")).help(regenerate),
+        State::Own => Fault::new(format!("`{path}` is not as generated")).help(regenerate),
     };
     let fault = fault.at_file(path, compared.first_difference(), 1);
     let fault = match compared.endings {

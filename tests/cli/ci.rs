@@ -112,6 +112,56 @@ fn what_is_written_is_what_the_services_take() {
 }
 
 #[test]
+fn projects_of_one_repository_have_their_workflows_side_by_side_at_its_top() {
+    let all = Project::new("");
+    std::fs::remove_file(all.join("devenv.toml")).expect("removed");
+    all.git(&["init", "-q"]);
+    let run = |folder: &str, args: &[&str]| {
+        let mut command = all.command(args);
+        command.current_dir(all.join(folder));
+        Ran::from(command.output().expect("devenv"), all.path())
+    };
+    let github = "../../.github/workflows/";
+    for name in ["shop", "till"] {
+        let folder = format!("apps/{name}");
+        let config = PROJECT.replace("name = \"shop\"", &format!("name = \"{name}\""));
+        all.write(&format!("{folder}/devenv.toml"), &config);
+        let made = run(&folder, &["ci", "generate"]);
+        assert_eq!(
+            made.stdout,
+            format!(
+                "Wrote 3 files: {github}devenv-{name}.yml, {github}devenv-deploy-{name}.yml, .gitlab-ci.yml\n"
+            ),
+            "{}",
+            made.stderr
+        );
+    }
+    let workflows = ["devenv-shop", "devenv-deploy-shop", "devenv-till"];
+    let workflows = workflows.map(|name| all.join(&format!(".github/workflows/{name}.yml")));
+    let github = &["--builtin-schema", "vendor.github-workflows"];
+    judge("check-jsonschema", github, &workflows);
+    judge(
+        "check-jsonschema",
+        &["--builtin-schema", "vendor.gitlab-ci"],
+        &[all.join("apps/shop/.gitlab-ci.yml")],
+    );
+    let zizmor = ["--offline", "--no-progress", "--persona", "regular"];
+    judge("zizmor", &zizmor, &workflows);
+    // Neither takes the other's for its own, or for nobody's.
+    for folder in ["apps/shop", "apps/till"] {
+        assert_eq!(run(folder, &["ci", "check"]).stdout, "3 files up to date\n");
+    }
+    let text = all.read("apps/shop/devenv.toml");
+    let (before, rest) = text.split_once("[ci.github]").expect("it has one");
+    let (_, after) = rest.split_once("[ci.gitlab]").expect("it has one");
+    let without = format!("{before}[ci.gitlab]{after}");
+    all.write("apps/shop/devenv.toml", &without);
+    let gone = run("apps/shop", &["ci", "generate"]);
+    assert!(gone.stdout.contains("Deleted 2 files: "), "{}", gone.all());
+    assert_eq!(run("apps/till", &["ci", "check"]).code, 0);
+}
+
+#[test]
 fn writes_what_is_named_keeps_what_is_the_users_and_deletes_what_nothing_asks_for() {
     let project = Project::new(PROJECT);
     let first = project.ok(&["ci", "generate", "gitlab"]);

@@ -46,7 +46,7 @@ pub fn run(cx: &Context, _: &Args) -> Result<ExitCode, Fault> {
             .map(|compared| compared.file.path)
             .collect(),
         changed: stale.iter().map(changed).collect(),
-        orphans,
+        orphans: orphans.into_iter().map(|orphan| orphan.path).collect(),
     };
     let wrong = stale.iter().map(ci::fault);
     let left = answer.orphans.iter().map(|path| orphan(path));

@@ -8,8 +8,7 @@ use super::Service;
 use crate::{
     cli::context::Context,
     event::{Explain, Fault, FaultClass, count},
-    mirror::ci::{Origin, origin},
-    steps::ci::{self, Compared},
+    steps::ci::{self, Compared, Orphan, State},
     sys::fs::write_atomic,
 };
 
@@ -40,10 +39,10 @@ pub fn run(cx: &Context, args: &Args) -> Result<ExitCode, Fault> {
     files.retain(|compared| wanted.contains(&compared.file.step));
     let kept = files.iter().filter(|compared| {
         compared.link.is_some()
-            || match compared.origin() {
-                Some(Origin::Foreign) => true,
-                Some(Origin::Edited { .. } | Origin::Unfenced { .. }) => !args.force,
-                Some(Origin::Own { .. }) | None => false,
+            || match compared.state {
+                State::Foreign => true,
+                State::Edited | State::Unfenced { .. } => !args.force,
+                State::Own | State::Absent => false,
             }
     });
     let kept = kept.map(|compared| ci::fault(compared).class(FaultClass::Usage));
@@ -61,9 +60,7 @@ pub fn run(cx: &Context, args: &Args) -> Result<ExitCode, Fault> {
         write(cx, compared)?;
         answer.written.push(path);
     }
-    for path in ci::orphans(&root, &config).map_err(|error| error.explain())? {
-        let text = fs::read_to_string(root.join(&path)).unwrap_or_default();
-        let is_pure = matches!(origin(&text), Origin::Own { user } if user.is_empty());
+    for Orphan { path, is_pure } in ci::orphans(&root, &config).map_err(|error| error.explain())? {
         if !is_pure && !args.force {
             return Err(not_deleted(&path));
         }

@@ -10,6 +10,7 @@ use super::system;
 use crate::{
     cli::context::Context,
     event::{Fault, FaultClass},
+    git::folder_of,
     report::{self, Run, Timings},
     sys::fs::write_atomic,
 };
@@ -49,7 +50,7 @@ impl Reports {
     }
 
     pub fn write(&self, cx: &Context, run: &Run, timings: &Timings) -> Result<(), Fault> {
-        let prefix = cx.root().map(|root| system::prefix(&root));
+        let prefix = cx.root().map(|root| folder_of(&root));
         let prefix = prefix.unwrap_or_default();
         let whole = |path: &Option<PathBuf>, text: &dyn Fn() -> String| match path {
             Some(path) => write_atomic(&absolute(path), text().as_bytes())

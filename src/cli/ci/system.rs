@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value as Json;
 
 use crate::{
-    git::{Base, Given, Repository, Since, base},
+    git::{Base, Since, base, folder_of},
     report::Folds,
 };
 
@@ -21,24 +21,13 @@ fn is_commit(id: &str) -> bool {
 /// How its log folds, if it is one that does.
 pub fn folds(root: &Path) -> Option<Folds> {
     if is_true("GITHUB_ACTIONS") {
-        let prefix = prefix(root);
+        let prefix = folder_of(root);
         return Some(Folds::Github { prefix });
     }
     let began = SystemTime::now().duration_since(UNIX_EPOCH);
     is_true("GITLAB_CI").then(|| Folds::Gitlab {
         began: began.map_or(0, |time| time.as_secs()),
     })
-}
-
-/// The project's folder in its repository; empty at its top, and without a repository.
-pub fn prefix(root: &Path) -> PathBuf {
-    let given = Given {
-        cwd: root.to_owned(),
-        ..Given::default()
-    };
-    let top = Repository::find(&given).and_then(|repository| repository.top);
-    let prefix = top.and_then(|top| root.strip_prefix(top).ok().map(Path::to_owned));
-    prefix.unwrap_or_default()
 }
 
 /// Where the summary of a step is to be added, on GitHub.
@@ -104,18 +93,5 @@ mod tests {
         assert!(is_commit("1a2b"));
         assert!(!is_commit("0000000000000000000000000000000000000000"));
         assert!(!is_commit(""));
-    }
-
-    #[test]
-    fn the_prefix_is_the_projects_folder_in_its_repository() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let top = dir.path().canonicalize().expect("it is there");
-        assert_eq!(prefix(&top), Path::new(""));
-        for folder in ["apps/one", ".git/objects", ".git/refs"] {
-            fs::create_dir_all(top.join(folder)).expect("made");
-        }
-        fs::write(top.join(".git/HEAD"), "ref: refs/heads/main\n").expect("written");
-        assert_eq!(prefix(&top), Path::new(""));
-        assert_eq!(prefix(&top.join("apps/one")), Path::new("apps/one"));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     config::{Config, StepId, StepKind},
     engine::Policy,
     event::{Explain, Fault, Severity},
-    git::{Given, Repository, Since, Snapshot},
+    git::{Given, Repository, Since, Snapshot, folder_of},
     plan::Plan,
     report::{self, Timings},
     steps::Mode,
@@ -114,7 +114,7 @@ impl Before {
     async fn changed(self, cx: &Context) -> Option<Fault> {
         let (repository, snapshot) = self.0?;
         match repository.diff(Some(&snapshot)).await {
-            Ok(diff) => committed::changed(&diff, &system::prefix(&cx.root().ok()?)),
+            Ok(diff) => committed::changed(&diff, &folder_of(&cx.root().ok()?)),
             Err(error) => {
                 tell_unknown(cx, error.explain());
                 None

@@ -25,9 +25,9 @@ record! {
     /// The workflow for GitHub Actions, and one more that deploys when there is a `[remote.*]`.
     #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
     pub struct Github {
-        /// The workflow's file.
+        /// The workflow's file. Of a project in a folder of its repository it is at the top all the same, with the project's name before its end.
         pub file: String as Text<InsidePath> = ".github/workflows/devenv.yml",
-        /// File of the workflow that deploys.
+        /// File of the workflow that deploys, at the same place.
         pub deploy_file: String as Text<InsidePath> = ".github/workflows/devenv-deploy.yml",
         /// Label of the runner.
         pub runs_on: String as Text<NotEmpty> = "ubuntu-24.04",
@@ -47,7 +47,7 @@ record! {
     /// The pipeline for GitLab CI, with a job for each `[remote.*]`.
     #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
     pub struct Gitlab {
-        /// The pipeline's file.
+        /// The pipeline's file. Of a project in a folder of its repository, GitLab reads it only where the pipeline at the top includes it.
         pub file: String as Text<InsidePath> = ".gitlab-ci.yml",
         /// Image that the jobs run in.
         pub image: String as Text<NotEmpty> = "rust:1",

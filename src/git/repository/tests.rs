@@ -99,3 +99,16 @@ fn only_an_index_that_is_not_the_worktrees_own_is_another() {
     let other = ".git/next-index-7.lock";
     assert_eq!(index(other), Some(main.join(other)));
 }
+
+#[test]
+fn a_project_is_in_a_folder_of_its_repository() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let top = dir.path().canonicalize().expect("it is there");
+    assert_eq!(folder_of(&top), Path::new(""));
+    for folder in ["apps/one", ".git/objects", ".git/refs"] {
+        fs::create_dir_all(top.join(folder)).expect("made");
+    }
+    fs::write(top.join(".git/HEAD"), "ref: refs/heads/main\n").expect("written");
+    assert_eq!(folder_of(&top), Path::new(""));
+    assert_eq!(folder_of(&top.join("apps/one")), Path::new("apps/one"));
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    Project,
     block::fence,
     minutes, remotes, setup, usual_remote,
     yaml::{block, list, quoted},
@@ -15,9 +16,9 @@ const CACHE: &str = "actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae # v5
 const UPLOAD: &str = "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0";
 
 /// The workflow that checks every push and pull request.
-pub fn ci(config: &Config, github: &Github, user: &str) -> String {
+pub fn ci(project: &Project<'_>, github: &Github, user: &str) -> String {
     format!(
-        r#"name: devenv
+        r#"name: {name}
 
 on:
   push:
@@ -36,7 +37,7 @@ jobs:
   ci:
     runs-on: {runs_on}
     timeout-minutes: {minutes}
-    steps:
+{folder}    steps:
 {checkout}{cache}{set_up}      - name: {call} ci
         run: {call} ci --junit devenv-junit.xml --sarif devenv.sarif
 {secrets}      - uses: {UPLOAD}
@@ -44,35 +45,44 @@ jobs:
         with:
           name: devenv-reports
           path: |
-            devenv-junit.xml
-            devenv.sarif
+            {junit}
+            {sarif}
           if-no-files-found: ignore
 {user}"#,
+        name = project.own("devenv"),
+        folder = folder(project),
+        junit = project.path("devenv-junit.xml"),
+        sarif = project.path("devenv.sarif"),
         branches = list(&github.branches),
         runs_on = quoted(&github.runs_on),
         minutes = minutes(github.timeout),
         checkout = checkout(),
-        cache = cache(),
+        cache = cache(project),
         set_up = set_up(github),
         call = github.command,
-        secrets = secrets(config),
+        secrets = secrets(project.config),
         user = fence("  ", user),
     )
 }
 
 /// The workflow that deploys: by hand, or when a tag `<remote>-…` is pushed.
-pub fn deploy(config: &Config, github: &Github, user: &str) -> String {
+pub fn deploy(project: &Project<'_>, github: &Github, user: &str) -> String {
+    let config = project.config;
     let names = remotes(config);
     let usual = usual_remote(config).unwrap_or_default();
     let options = config.remote.keys();
-    let tags: Vec<_> = options.clone().map(|name| format!("{name}-*")).collect();
-    let by_tag = names
-        .iter()
-        .map(|name| format!(" || startsWith(github.ref_name, '{name}-') && '{name}'"));
+    let tags: Vec<_> = options
+        .clone()
+        .map(|name| format!("{}*", project.tag(name)))
+        .collect();
+    let by_tag = names.iter().map(|name| {
+        let tag = project.tag(name);
+        format!(" || startsWith(github.ref_name, '{tag}') && '{name}'")
+    });
     let chosen = format!("inputs.remote{}", by_tag.collect::<String>());
     let remote = format!("${{{{ {chosen} }}}}");
     format!(
-        r#"name: devenv-deploy
+        r#"name: {name}
 
 on:
   workflow_dispatch:
@@ -99,12 +109,14 @@ jobs:
     timeout-minutes: {minutes}
     environment:
       name: {remote}
-{url}    steps:
+{url}{folder}    steps:
 {checkout}{set_up}      - name: {call} deploy
         run: {call} deploy "$REMOTE"
         env:
           REMOTE: {remote}
 {secrets}{user}"#,
+        name = project.own("devenv-deploy"),
+        folder = folder(project),
         options = list(options),
         usual = quoted(usual),
         tags = list(&tags),
@@ -148,14 +160,34 @@ fn checkout() -> String {
     )
 }
 
+/// Where commands are run.
+fn folder(project: &Project<'_>) -> String {
+    match project.is_at_top() {
+        true => String::new(),
+        false => format!(
+            "    defaults:\n      run:\n        working-directory: {}\n",
+            quoted(project.folder)
+        ),
+    }
+}
+
 /// Not for what deploys: who can write the cache of a branch must not get into what is shipped.
-fn cache() -> String {
+fn cache(project: &Project<'_>) -> String {
+    // A quote in a literal stands twice.
+    let lock = project.path("devenv.lock").replace('\'', "''");
+    let key = format!(
+        "devenv-${{{{ runner.os }}}}-${{{{ runner.arch }}}}-${{{{ hashFiles('{lock}') }}}}"
+    );
+    let key = match project.is_at_top() {
+        true => key,
+        false => quoted(&key),
+    };
     format!(
         r#"      # Tools, by the digests that the lock has.
       - uses: {CACHE}
         with:
           path: ~/.local/share/devenv
-          key: devenv-${{{{ runner.os }}}}-${{{{ runner.arch }}}}-${{{{ hashFiles('devenv.lock') }}}}
+          key: {key}
 "#
     )
 }

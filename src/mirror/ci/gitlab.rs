@@ -1,18 +1,19 @@
 //! The pipeline of GitLab CI: <https://docs.gitlab.com/ci/yaml/>.
 
 use super::{
+    Project,
     block::fence,
     minutes, remotes, setup, usual_remote,
     yaml::{list, quoted},
 };
-use crate::config::{Config, Gitlab, Remote};
+use crate::config::{Gitlab, Remote};
 
 /// The pipeline: a job that checks, and one for each remote.
-pub fn pipeline(config: &Config, gitlab: &Gitlab, user: &str) -> String {
+pub fn pipeline(project: &Project<'_>, gitlab: &Gitlab, user: &str) -> String {
     let image = quoted(&gitlab.image);
     let call = &gitlab.command;
     let minutes = minutes(gitlab.timeout);
-    let setup = setup(&gitlab.setup).into_iter();
+    let setup = folder(project).into_iter().chain(setup(&gitlab.setup));
     let setup: String = setup
         .map(|command| format!("    - {}\n", quoted(&command)))
         .collect();
@@ -21,13 +22,8 @@ pub fn pipeline(config: &Config, gitlab: &Gitlab, user: &str) -> String {
         false => format!("  tags: {}\n", list(&gitlab.tags)),
     };
     format!(
-        r#"workflow:
-  rules:
-    - if: $CI_PIPELINE_SOURCE == "merge_request_event"
-    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH
-    - if: $CI_COMMIT_TAG
-
-.devenv:
+        r#"{head}
+{base}:
   image: {image}
 {tags}  timeout: {minutes} minutes
   variables:
@@ -37,13 +33,13 @@ pub fn pipeline(config: &Config, gitlab: &Gitlab, user: &str) -> String {
   cache:
     # Tools, by the digests that the lock has.
     key:
-      files: [devenv.lock]
-      prefix: devenv
+      files: {lock}
+      prefix: {name}
     paths: [.devenv/shared]
   before_script:
 {setup}
-devenv:
-  extends: .devenv
+{name}:
+  extends: {base}
   stage: test
   interruptible: true
   rules:
@@ -53,16 +49,57 @@ devenv:
   artifacts:
     when: always
     reports:
-      junit: devenv-junit.xml
-      codequality: devenv-code-quality.json
+      junit: {junit}
+      codequality: {quality}
 {deploys}{user}"#,
-        deploys = deploys(config, call),
+        head = head(project, gitlab),
+        base = project.own(".devenv"),
+        name = project.own("devenv"),
+        lock = match project.is_at_top() {
+            true => "[devenv.lock]".to_owned(),
+            false => list(&[project.path("devenv.lock")]),
+        },
+        junit = path(project, "devenv-junit.xml"),
+        quality = path(project, "devenv-code-quality.json"),
+        deploys = deploys(project, call),
         user = fence("", user),
     )
 }
 
+/// When there is a pipeline. What is included leaves that to who includes it.
+fn head(project: &Project<'_>, gitlab: &Gitlab) -> String {
+    match project.is_at_top() {
+        true => r#"workflow:
+  rules:
+    - if: $CI_PIPELINE_SOURCE == "merge_request_event"
+    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH
+    - if: $CI_COMMIT_TAG
+"#
+        .to_owned(),
+        false => format!(
+            "# GitLab reads this file where the one at the top of the repository has it in its `include`:\n\
+             #   - local: {}\n",
+            quoted(&format!("/{}", project.path(&gitlab.file)))
+        ),
+    }
+}
+
+/// What goes to the project's folder, as a command of `sh`.
+fn folder(project: &Project<'_>) -> Option<String> {
+    let word = project.folder.replace('\'', "'\\''");
+    (!project.is_at_top()).then(|| format!("cd '{word}'"))
+}
+
+fn path(project: &Project<'_>, file: &str) -> String {
+    match project.is_at_top() {
+        true => file.to_owned(),
+        false => quoted(&project.path(file)),
+    }
+}
+
 /// By hand from the default branch, or when a tag `<remote>-…` is pushed.
-fn deploys(config: &Config, call: &str) -> String {
+fn deploys(project: &Project<'_>, call: &str) -> String {
+    let config = project.config;
     let usual = usual_remote(config);
     let longer = remotes(config);
     let jobs = config.remote.iter().map(|(name, remote)| {
@@ -70,8 +107,9 @@ fn deploys(config: &Config, call: &str) -> String {
         let others = longer
             .iter()
             .filter(|other| other.starts_with(&format!("{name}-")))
-            .map(|other| format!(" && $CI_COMMIT_TAG !~ /^{other}-/"));
+            .map(|other| format!(" && $CI_COMMIT_TAG !~ /^{}/", project.tag(other)));
         job(
+            project,
             (name, remote),
             call,
             &others.collect::<String>(),
@@ -81,7 +119,14 @@ fn deploys(config: &Config, call: &str) -> String {
     jobs.collect()
 }
 
-fn job((name, remote): (&str, &Remote), call: &str, but: &str, is_usual: bool) -> String {
+fn job(
+    project: &Project<'_>,
+    (name, remote): (&str, &Remote),
+    call: &str,
+    but: &str,
+    is_usual: bool,
+) -> String {
+    let (base, own, tag) = (project.own(".devenv"), project.own(name), project.tag(name));
     let url = remote.url.as_ref();
     let url = url.map_or_else(String::new, |url| format!("    url: {}\n", quoted(url)));
     let first = match is_usual {
@@ -90,14 +135,14 @@ fn job((name, remote): (&str, &Remote), call: &str, but: &str, is_usual: bool) -
     };
     format!(
         r#"
-{first}deploy:{name}:
-  extends: .devenv
+{first}deploy:{own}:
+  extends: {base}
   stage: deploy
-  resource_group: {name}
+  resource_group: {own}
   environment:
     name: {name}
 {url}  rules:
-    - if: $CI_COMMIT_TAG =~ /^{name}-/{but}
+    - if: $CI_COMMIT_TAG =~ /^{tag}/{but}
     - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH
       when: manual
       allow_failure: true
