@@ -38,7 +38,7 @@ pub async fn at_signals(
         code = &mut running => return Ok(code),
         Some(signal) = signals.next() => signal,
     };
-    let (mut sent, mut grace) = (first.number(), GRACE);
+    let (mut sent, mut grace) = (number(first), GRACE);
     let (begun, mut code) = (Instant::now(), None);
     while code.is_none() {
         let mut ending = pin!(runtime.end_exec(step, &exec, sent, grace));
@@ -67,5 +67,13 @@ pub async fn at_signals(
     if code.is_none() {
         code = timeout(LAST_WORDS, running).await.ok();
     }
-    Ok(code.unwrap_or(Ok(128 + i64::from(first.number().as_raw()))))
+    Ok(code.unwrap_or(Ok(128 + i64::from(number(first).as_raw()))))
+}
+
+fn number(signal: Signal) -> process::Signal {
+    match signal {
+        Signal::Interrupt => process::Signal::INT,
+        Signal::Terminate => process::Signal::TERM,
+        Signal::Hangup => process::Signal::HUP,
+    }
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::{candidates, context::Context, names, run_lock};
 use crate::{
     config::{StepId, duration},
-    engine::{self, Signal},
+    engine::{self, Heeds, Signal},
     event::{Explain, Fault, FaultClass},
     runtime::{AnyRuntime, Followed, LogLine, LogOptions, LogStream, Runtime, RuntimeError},
     steps::Steps,
@@ -85,7 +85,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
 
 /// What ends [`show`]. From now on no signal is lost, whenever it comes.
 pub fn signals() -> Result<impl Stream<Item = Signal>, Fault> {
-    engine::signals().map_err(|error| {
+    engine::signals(Heeds::All).map_err(|error| {
         Fault::new("cannot listen for signals")
             .class(FaultClass::Environment)
             .note(error.to_string())

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{StepId, StepKind},
-    engine::{Options, Policy, RunResult},
+    engine::{Heeds, Options, Policy, RunResult},
     event::{Explain, Fault, Outcome, Record},
     git::Since,
     plan::{Outputs, Plan},
@@ -30,6 +30,8 @@ pub struct Run<'a> {
     pub timings: bool,
     /// What a failure does to steps that do not need the failed one.
     pub policy: Policy,
+    /// Whose signals end it.
+    pub heeds: Heeds,
     /// What is new to a lint.
     pub since: Since,
     /// What is done is more than this run, and has the right to do it already.
@@ -81,6 +83,7 @@ impl<'a> Run<'a> {
             logs: Logs::Hidden,
             timings: false,
             policy: Policy::default(),
+            heeds: Heeds::All,
             since: Since::default(),
             part_of: None,
         }
@@ -154,7 +157,7 @@ impl<'a> Run<'a> {
             ..session.options()
         };
         let result = session
-            .run(&steps.plan, &goals, steps.clone(), options)
+            .run(&steps.plan, &goals, steps.clone(), options, self.heeds)
             .await?;
         let notice = |message: String| session.events().notice(message);
         if let Err(error) = steps.files.save() {

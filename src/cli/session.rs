@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{OutputFormat, ci::system, context::Context, exit};
 use crate::{
     config::StepId,
-    engine::{self, Options, RunResult, Work},
+    engine::{self, Heeds, Options, RunResult, Work},
     event::{Event, Events, Explain, Fault, FaultClass, Record},
     plan::Plan,
     report::{self, Format, Renderer, Setting, Timings},
@@ -100,15 +100,16 @@ impl Session {
         Options::new(&self.command)
     }
 
-    /// Runs the goals and what they need. Ctrl-C, SIGTERM and SIGHUP go to the run from now on.
+    /// Runs the goals and what they need. Ctrl-C, SIGTERM and SIGHUP go to the run from now on, as far as it heeds them.
     pub async fn run(
         &self,
         plan: &Plan,
         goals: &BTreeSet<StepId>,
         work: Arc<impl Work>,
         options: Options,
+        heeds: Heeds,
     ) -> Result<RunResult, Fault> {
-        let signals = engine::signals().map_err(|error| {
+        let signals = engine::signals(heeds).map_err(|error| {
             Fault::new("cannot listen for signals")
                 .class(FaultClass::Environment)
                 .note(error.to_string())
@@ -322,7 +323,7 @@ mod tests {
         let plan = plan(step);
         let goals = plan.steps.keys().cloned().collect();
         let options = session.options();
-        let result = session.run(&plan, &goals, work, options).await;
+        let result = session.run(&plan, &goals, work, options, Heeds::All).await;
         let seen = session.close(cx).await;
         (result.expect("signals"), seen.records, events)
     }

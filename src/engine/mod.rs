@@ -14,5 +14,5 @@ mod tests;
 
 pub use dispatcher::{Options, RunResult, run};
 pub use executor::{ActContext, Slot, Work};
-pub use signal::{Signal, signals};
+pub use signal::{Heeds, Signal, signals};
 pub use state::{Class, Command, End, Input, Limits, Node, Policy, RunState};

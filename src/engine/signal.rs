@@ -1,10 +1,11 @@
 //! The signals that end a run, as a stream.
 
-use std::{fmt, io};
+use std::{fmt, future::ready, io};
 
-use futures_util::{Stream, stream};
-use rustix::process;
+use futures_util::{Stream, StreamExt, stream};
 use tokio::signal::unix::{self, SignalKind};
+
+use crate::sys::process::PASSED_ON;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -12,17 +13,6 @@ pub enum Signal {
     Interrupt,
     Terminate,
     Hangup,
-}
-
-impl Signal {
-    /// As it is sent to another process.
-    pub fn number(self) -> process::Signal {
-        match self {
-            Signal::Interrupt => process::Signal::INT,
-            Signal::Terminate => process::Signal::TERM,
-            Signal::Hangup => process::Signal::HUP,
-        }
-    }
 }
 
 impl fmt::Display for Signal {
@@ -35,13 +25,48 @@ impl fmt::Display for Signal {
     }
 }
 
-/// From now on these signals no longer end the process; they come out of the stream, which never ends.
-pub fn signals() -> io::Result<impl Stream<Item = Signal> + Send> {
-    listen([
+/// Whose signals count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heeds {
+    All,
+    /// Those of the process that started this one ([`PASSED_ON`]), as a terminal or a CI system tells all of a group.
+    Starter,
+}
+
+/// From now on these signals no longer end the process; those that count come out of the stream, which never ends.
+pub fn signals(heeds: Heeds) -> io::Result<impl Stream<Item = Signal> + Send> {
+    let all = listen([
         SignalKind::interrupt(),
         SignalKind::terminate(),
         SignalKind::hangup(),
-    ])
+    ])?;
+    Ok(match heeds {
+        Heeds::All => all.left_stream(),
+        Heeds::Starter => {
+            let passed = unix::signal(SignalKind::from_raw(PASSED_ON.as_raw()))?;
+            let passed = stream::unfold(passed, async |mut passed| {
+                passed.recv().await.map(|()| (None, passed))
+            });
+            // What all are told comes before what is passed on of it.
+            let first = |_: &mut ()| stream::PollNext::Left;
+            let both = stream::select_with_strategy(all.map(Some), passed, first);
+            passed_on(both).right_stream()
+        }
+    })
+}
+
+/// `None` counts, and is named after what came before it.
+fn passed_on(both: impl Stream<Item = Option<Signal>>) -> impl Stream<Item = Signal> {
+    let mut told = None;
+    both.filter_map(move |signal| {
+        ready(match signal {
+            Some(signal) => {
+                told = Some(signal);
+                None
+            }
+            None => told.take().or(Some(Signal::Terminate)),
+        })
+    })
 }
 
 /// What stands for Ctrl-C, SIGTERM and SIGHUP.
@@ -63,7 +88,6 @@ fn listen(kinds: [SignalKind; 3]) -> io::Result<impl Stream<Item = Signal> + Sen
 mod tests {
     use std::pin::pin;
 
-    use futures_util::StreamExt;
     use rustix::process::{Signal as Sent, getpid, kill_process};
 
     use super::*;
@@ -85,5 +109,20 @@ mod tests {
             kill_process(getpid(), sent).expect("sent");
             assert_eq!(signals.next().await, Some(expected));
         }
+    }
+
+    #[tokio::test]
+    async fn what_all_are_told_counts_when_it_is_passed_on() {
+        use Signal::{Hangup, Interrupt, Terminate};
+        let both = [
+            Some(Interrupt),
+            None,
+            Some(Terminate),
+            Some(Hangup),
+            None,
+            None,
+        ];
+        let heeded: Vec<_> = passed_on(stream::iter(both)).collect().await;
+        assert_eq!(heeded, [Interrupt, Hangup, Terminate]);
     }
 }

@@ -23,7 +23,7 @@ use super::{
     left_over::{MARK, Starter},
     lines::Streams,
 };
-pub use beside::{Beside, obey_starter};
+pub use beside::{Beside, PASSED_ON, end_with_input};
 
 /// How long a child may take to obey SIGTERM before its group is killed.
 pub const GRACE: Duration = Duration::from_secs(5);

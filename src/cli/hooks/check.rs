@@ -16,7 +16,7 @@ use super::{place::Place, private, steps::Checked, subject::Tree};
 use crate::{
     cli::{committed, context::Context, runtime::Wanted},
     config::StepId,
-    engine::{self, Signal},
+    engine::{self, Heeds, Signal},
     event::{Explain, Fault, FaultClass},
     git::{Given, LOCAL_VARIABLES, Repository, Worktree},
     sys::process::Spawn,
@@ -182,23 +182,23 @@ fn variables(hook: &Hook<'_>) -> impl Iterator<Item = (String, OsString)> {
 /// What comes so soon after a signal is the same once more: a terminal tells git and its hook of Ctrl-C, and git tells the hook, too.
 const ECHO: Duration = Duration::from_millis(500);
 
-/// Waits for the steps, and passes on what is to end them: alone, as they are not told by the terminal.
+/// Waits for the steps, and passes on what is to end them: they heed nobody else, as a terminal tells them, too.
 async fn finish(
     spawn: &Spawn,
     mut signals: impl Stream<Item = Signal> + Unpin,
 ) -> Result<Verdict, Fault> {
     let explain = |error: crate::sys::process::ProcessError| Fault::from_error(&error);
     let mut steps = spawn.start_beside().map_err(explain)?;
-    let send = steps.sender();
+    let terminate = steps.terminator();
     let mut finished = pin!(steps.finish());
     let mut passed_on: Option<Instant> = None;
     let (status, stdout) = loop {
         tokio::select! {
             finished = &mut finished => break finished.map_err(explain)?,
-            Some(signal) = signals.next() => {
+            Some(_) = signals.next() => {
                 if passed_on.is_none_or(|last| last.elapsed() > ECHO) {
                     passed_on = Some(Instant::now());
-                    send(signal.number());
+                    terminate();
                 }
             }
         }
@@ -218,7 +218,7 @@ fn verdict(status: ExitStatus, stdout: &[u8]) -> Verdict {
 }
 
 fn signals() -> Result<impl Stream<Item = Signal>, Fault> {
-    engine::signals().map_err(|error| {
+    engine::signals(Heeds::All).map_err(|error| {
         Fault::new("cannot listen for signals")
             .class(FaultClass::Environment)
             .note(error.to_string())

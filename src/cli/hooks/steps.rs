@@ -14,11 +14,11 @@ use crate::{
         session::Logs,
     },
     config::{StepId, StepKind},
-    engine::Policy,
+    engine::{Heeds, Policy},
     event::{Fault, FaultClass},
     plan::Plan,
     steps::Mode,
-    sys::process::obey_starter,
+    sys::process::end_with_input,
 };
 
 /// Check the steps of a hook in this folder.
@@ -70,7 +70,7 @@ pub fn of_hook(cx: &Context, hook: &str) -> Result<Option<Vec<StepId>>, Fault> {
 }
 
 pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
-    obey_starter();
+    end_with_input();
     let steps = of_hook(cx, &args.hook)?;
     let mut answer = Checked {
         steps: steps.as_ref().map(Vec::len),
@@ -83,6 +83,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         let run = Run {
             mode: Mode::Check,
             logs: Logs::Failures,
+            heeds: Heeds::Starter,
             // All that is wrong is told at once, as with the tools that hooks are known from.
             policy: Policy::KeepGoing,
             force: match args.force {

@@ -6,10 +6,14 @@ use std::{
     thread,
 };
 
-use rustix::process::{Pid, Signal, getpid, kill_process, setsid};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 use tokio::process::{Child, ChildStdin};
 
 use super::{ProcessError, Spawn, once_free, read_all, write_all};
+
+/// Asks a command that runs beside this process to end. What a terminal or a CI system sends goes to all of a group, and would be
+/// counted twice where it is passed on as such.
+pub const PASSED_ON: Signal = Signal::USR1;
 
 /// A command that runs beside this process. Its input ends when this is dropped, or with this process, however that ends.
 pub struct Beside {
@@ -49,14 +53,14 @@ impl Spawn {
 }
 
 impl Beside {
-    /// What sends it a signal.
-    pub fn sender(&self) -> impl Fn(Signal) + use<> {
+    /// What asks it to end.
+    pub fn terminator(&self) -> impl Fn() + use<> {
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
         let pid = pid.and_then(Pid::from_raw);
-        move |signal| {
+        move || {
             if let Some(pid) = pid {
                 // It may have ended already.
-                let _ = kill_process(pid, signal);
+                let _ = kill_process(pid, PASSED_ON);
             }
         }
     }
@@ -75,14 +79,11 @@ impl Beside {
     }
 }
 
-/// From now on this process listens to the one that started it: it is asked to end when its standard input does, as that one is
-/// gone then, and not by Ctrl-C in a terminal, as that one passes it on.
-pub fn obey_starter() {
-    // One that has a session already is in no terminal's.
-    let _ = setsid();
+/// From now on this process is asked to end when its standard input does: then the one that started it is gone.
+pub fn end_with_input() {
     thread::spawn(|| {
         let mut rest = Vec::new();
         let _ = io::stdin().read_to_end(&mut rest);
-        let _ = kill_process(getpid(), Signal::TERM);
+        let _ = kill_process(getpid(), PASSED_ON);
     });
 }

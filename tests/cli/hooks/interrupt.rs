@@ -1,4 +1,8 @@
-//! Ctrl-C in the terminal in which a hook runs.
+//! Ctrl-C in the terminal in which a hook runs, and signals to all that runs there.
+
+use std::{os::unix::process::CommandExt, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{FILE, has_ended, repository};
 use crate::support::{git::Git, terminal::Terminal, wait_until};
@@ -51,6 +55,23 @@ fn one_counts_once_whoever_passes_it_on() {
         );
         assert!(!shown.contains("again"), "{command}: {shown}");
     }
+}
+
+#[test]
+fn what_a_whole_group_is_sent_counts_once() {
+    let git = slow();
+    let mut hook = git.command("work", env!("CARGO_BIN_EXE_devenv"));
+    hook.args(["hooks", "run", "pre-push"]).process_group(0);
+    let hook = hook.stderr(Stdio::piped()).spawn().expect("devenv");
+    wait_until(|| !git.read("ready").is_empty());
+    kill_process_group(Pid::from_child(&hook), Signal::TERM).expect("sent");
+    wait_until(|| git.join("ending").exists());
+    git.write("leave", "");
+    let said = hook.wait_with_output().expect("devenv").stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("SIGTERM: stopping 1 running step"), "{said}");
+    assert!(!said.contains("again"), "{said}");
+    assert!(git.join("ended").exists(), "{said}");
 }
 
 #[test]
