@@ -1,10 +1,12 @@
 //! squawk's rules over migrations: what would lock a table for long, lose data, or break an application that still runs.
 //!
 //! Needs no database. A file is judged by itself, as it is run: in one transaction, or statement by statement where it says
-//! `-- devenv: no-transaction`. Rules and their texts are squawk's, but for [`rules`].
+//! `-- devenv: no-transaction`. Rules and their texts are squawk's, but for [`rules`] and two rules of its own.
 
+mod ignores;
 mod locks;
 mod rules;
+mod transaction;
 
 use std::{
     ops::Range,
@@ -17,25 +19,52 @@ use squawk_syntax::{SourceFile, ast};
 use super::{Migration, sql};
 use crate::event::{Fault, Severity, Site, Spot};
 
+use ignores::Ignores;
 pub use rules::Rules;
+#[cfg(test)]
+pub(super) use transaction::REFUSED;
 
 /// Squawk's line for a file that no tool puts into a transaction.
 const SWITCH: &str = "squawk-disable-assume-in-transaction";
 
-/// What a migration has that a rule is against, by rising place, and warnings where squawk cannot read it.
+/// A finding of a rule that squawk has not.
+struct Own {
+    rule: &'static str,
+    /// The lines on or above which a comment can accept it.
+    lines: [usize; 2],
+    fault: Fault,
+}
+
+/// What a migration has that a rule is against, by rising place, and a warning where squawk fails at it.
 pub fn lint(migration: &Migration, rules: &Rules) -> Vec<Fault> {
-    if !rules.any() {
+    if !rules.enabled() {
         return Vec::new();
     }
-    let (text, mut findings) = readable(migration);
+    let (text, mut unread) = readable(migration);
+    unread.retain(|one| rules.has(one.rule));
     // How a file is run is said by devenv's own line, and this one would claim otherwise.
     let text = text.replace(SWITCH, &"x".repeat(SWITCH.len()));
     // It indexes into trees that its own parser made of any text: a defect of it must not end the run.
-    let found = catch_unwind(AssertUnwindSafe(|| violations(migration, &text, rules)));
-    match found {
-        Ok(found) => findings.extend(found.iter().map(|violation| finding(migration, violation))),
-        Err(_) => findings.push(unread(migration, Spot::START, "it makes the lint stumble")),
-    }
+    let found = catch_unwind(AssertUnwindSafe(|| judged(migration, &text, rules)));
+    let mut findings = match found {
+        Ok((mut findings, more, ignores)) => {
+            let is_accepted =
+                |one: &Own| one.lines.iter().any(|line| ignores.accept(one.rule, *line));
+            let all = unread.into_iter().chain(more);
+            let left = all.filter(|one| rules.has(one.rule) && !is_accepted(one));
+            findings.extend(left.map(|one| one.fault));
+            findings
+        }
+        Err(_) => {
+            let warning = Fault::new("the SQL lint stumbles over this file")
+                .severity(Severity::Warning)
+                .code(rules::SYNTAX)
+                .at_spot(&migration.file, &Spot::START)
+                .help("if Postgres takes it, all is well: no rule has looked at it");
+            let unread = unread.into_iter().map(|one| one.fault);
+            unread.chain([warning]).collect()
+        }
+    };
     findings.sort_by_key(|fault| match fault.site {
         Some(Site::File { line, column, .. }) => (line, column),
         Some(Site::Key(_) | Site::Text { .. }) | None => (0, 0),
@@ -43,27 +72,34 @@ pub fn lint(migration: &Migration, rules: &Rules) -> Vec<Fault> {
     findings
 }
 
-/// The text without the statements that squawk's parser does not know, and a warning for each of them. Postgres may know them
-/// all the same, and what a parser makes of the rest of such a statement is no ground for a finding.
-fn readable(migration: &Migration) -> (String, Vec<Fault>) {
+/// The text without the statements that squawk's parser does not know, and a finding for each of them: what it makes of the rest
+/// of such a statement is no ground for another.
+fn readable(migration: &Migration) -> (String, Vec<Own>) {
     let sql = &migration.sql;
     let mut text = sql.clone();
-    let mut warnings = Vec::new();
+    let mut unread = Vec::new();
     if parse_error(sql).is_none() {
-        return (text, warnings);
+        return (text, unread);
     }
     let Ok(split) = sql::split(sql) else {
-        return (text, warnings);
+        return (text, unread);
     };
     for statement in split.statements {
         let span = statement.span;
         let Some((at, what)) = parse_error(&sql[span.clone()]) else {
             continue;
         };
-        warnings.push(unread(migration, Spot::of(sql, span.start + at), &what));
+        let fault = Fault::new(format!("the SQL lint cannot read this statement: {what}"))
+            .help("correct it; or where Postgres takes it all the same, write `-- squawk-ignore syntax` on the line above it, and no rule looks at it");
+        unread.push(own(
+            migration,
+            rules::SYNTAX,
+            span.start..span.start + at,
+            fault,
+        ));
         blank(&mut text, span);
     }
-    (text, warnings)
+    (text, unread)
 }
 
 /// Spaces in its place, so that all else keeps line and column.
@@ -91,12 +127,36 @@ fn parse_error(sql: &str) -> Option<(usize, String)> {
     }
 }
 
-fn unread(migration: &Migration, spot: Spot, what: &str) -> Fault {
-    Fault::new(format!("the SQL lint cannot read this statement: {what}"))
-        .severity(Severity::Warning)
-        .code("syntax")
-        .at_spot(&migration.file, &spot)
-        .help("if Postgres takes it, all is well: the statement was left out, and no rule has looked at it")
+/// Of the statement that begins at the range's start, with the place at its end.
+fn own(migration: &Migration, rule: &'static str, at: Range<usize>, fault: Fault) -> Own {
+    let spot = Spot::of(&migration.sql, at.end);
+    Own {
+        rule,
+        lines: [Spot::of(&migration.sql, at.start).line, spot.line],
+        fault: fault.code(rule).at_spot(&migration.file, &spot),
+    }
+}
+
+/// What squawk finds, what only devenv's own rules do, and the comments that accept findings of these.
+fn judged(migration: &Migration, text: &str, rules: &Rules) -> (Vec<Fault>, Vec<Own>, Ignores) {
+    let parsed = SourceFile::parse(text);
+    let ignores = Ignores::of(&parsed.syntax_node(), text);
+    let squawks = violations(migration, text, rules).into_iter();
+    let squawks = squawks.filter(|one| !rules::is_own_name(one));
+    let squawks = squawks.map(|violation| finding(migration, &violation));
+    let refused = transaction::refused(&parsed.tree(), migration.transactional);
+    let refused = refused.into_iter().map(|(at, what)| {
+        let fault = Fault::new(format!("`{what}` cannot run in a transaction"))
+            .help(rules::outside(migration.transactional));
+        own(migration, rules::NOT_IN_TRANSACTION, at..at, fault)
+    });
+    let bare = ignores.without_effect().map(|at| {
+        let fault = Fault::new("this comment names no rule, and so accepts nothing")
+            .help(rules::NAME_A_RULE);
+        own(migration, rules::UNUSED_IGNORE, at..at, fault)
+    });
+    let more = refused.chain(bare).collect();
+    (squawks.collect(), more, ignores)
 }
 
 fn violations(migration: &Migration, text: &str, rules: &Rules) -> Vec<Violation> {

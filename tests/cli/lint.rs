@@ -280,30 +280,33 @@ fn the_step_is_skipped_while_nothing_changes() {
 }
 
 #[test]
-fn what_the_lint_cannot_read_is_told_and_fails_nothing() {
+fn what_the_lint_cannot_read_fails() {
     let project = cloned();
-    project.write("migrations/V2__new.sql", "frobnicate everything;\n");
+    project.write("migrations/V2__new.sql", "selec 1;\n");
     check(
         &project,
         &LINT,
         expect![[r#"
-        0
+        1
         Checked 1 migration new or changed since origin/main, 1 older
-        warning[syntax]: the SQL lint cannot read this statement: expected command, found IDENT
+        error[syntax]: the SQL lint cannot read this statement: expected command, found IDENT
          --> migrations/V2__new.sql:1:1
           |
-        1 | frobnicate everything;
-          | ^^^^^^^^^^
+        1 | selec 1;
+          | ^^^^^
           |
-          = help: if Postgres takes it, all is well: the statement was left out, and no rule has looked at it
+          = help: correct it; or where Postgres takes it all the same, write `-- squawk-ignore syntax` on the line above it, and no rule looks at it
+
+        error: 1 finding in migrations
+         |
+         = help: where one is as it should be, write `-- squawk-ignore RULE` on the line above it, or turn the rule off with `lint = { exclude = ["RULE"] }`
     "#]],
     );
     let (code, _, stderr) = lint(&project, &["run", "lint.db"]);
-    assert_eq!(code, 0, "{stderr}");
-    assert!(
-        stderr.contains("migrations/V2__new.sql:1:1: the SQL lint cannot read this statement"),
-        "{stderr}"
-    );
+    assert_eq!(code, 1, "{stderr}");
+    let accepted = "-- squawk-ignore syntax\nselec 1;\n";
+    project.write("migrations/V2__new.sql", accepted);
+    assert_eq!(lint(&project, &LINT).0, 0);
 }
 
 #[test]

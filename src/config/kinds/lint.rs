@@ -7,7 +7,7 @@ use crate::config::{
     suggest::nearest,
 };
 
-/// `lint` of a `[migrate.X]`: which of squawk's rules its migrations obey.
+/// `lint` of a `[migrate.X]`: which rules its migrations obey.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lint {
     /// `lint = false` leaves the checks of names and text, which no migration can do without.
@@ -74,7 +74,7 @@ impl Shape for Lint {
     }
 }
 
-/// The name of a rule of squawk.
+/// The name of a rule of squawk, or of devenv's own.
 enum RuleName {}
 
 impl Rule for RuleName {
@@ -94,7 +94,7 @@ impl Rule for RuleName {
     }
 }
 
-/// All rules of squawk 2.68, sorted. `database::lint` checks that there are no others.
+/// All rules of squawk 2.68 and the two that are devenv's own, sorted. `database::lint` checks that there are no others.
 pub const LINT_RULES: &[&str] = &[
     "adding-field-with-default",
     "adding-foreign-key-constraint",
@@ -153,6 +153,7 @@ pub const LINT_RULES: &[&str] = &[
     "constraint-missing-not-valid",
     "disallowed-unique-constraint",
     "identifier-too-long",
+    "not-in-transaction",
     "prefer-bigint-over-int",
     "prefer-bigint-over-smallint",
     "prefer-identity",
@@ -172,5 +173,6 @@ pub const LINT_RULES: &[&str] = &[
     "require-statement-timeout",
     "require-table-schema",
     "require-timeout-settings",
+    "syntax",
     "transaction-nesting",
 ];

@@ -11,10 +11,22 @@ use crate::{
 /// rules ask for, and a timeout would only end it.
 const OFF: [Rule; 1] = [Rule::RequireStatementTimeout];
 
+/// A statement that Postgres does not run in a transaction stands in one.
+pub(super) const NOT_IN_TRANSACTION: &str = "not-in-transaction";
+/// A statement that squawk's parser does not know.
+pub(super) const SYNTAX: &str = "syntax";
+/// Squawk's complaint about a comment, which has no name that it reads.
+pub(super) const UNUSED_IGNORE: &str = "unused-ignore";
+
+const OWN: [&str; 2] = [NOT_IN_TRANSACTION, SYNTAX];
+
 /// What the migrations of a table are judged by.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    enabled: bool,
     on: Vec<Rule>,
+    /// Of devenv's own rules those that are not wanted.
+    own_off: Vec<&'static str>,
     server: Option<Version>,
 }
 
@@ -27,18 +39,23 @@ impl Rules {
         let (include, mut exclude) = (named(&lint.include), named(&lint.exclude));
         exclude.extend(OFF.into_iter().filter(|rule| !include.contains(rule)));
         let linter = Linter::with_rules(&include, &exclude);
+        let is_off = |rule: &&str| lint.exclude.iter().any(|name| name == rule);
         Self {
-            on: match lint.enabled {
-                true => linter.rules.into_iter().collect(),
-                false => Vec::new(),
-            },
+            enabled: lint.enabled,
+            on: linter.rules.into_iter().collect(),
+            own_off: OWN.into_iter().filter(is_off).collect(),
             server: server.and_then(|version| version.parse().ok()),
         }
     }
 
     /// False where only names and text are checked.
-    pub(super) fn any(&self) -> bool {
-        !self.on.is_empty()
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Whether a rule that is not squawk's is wanted.
+    pub(super) fn has(&self, own: &str) -> bool {
+        !self.own_off.contains(&own)
     }
 
     /// Those for one file. `is_one`: it is a single statement, which is not run again over what it did before it failed; an index
@@ -155,8 +172,24 @@ fn unknown_rule(message: &str) -> Option<String> {
     let name = message.strip_prefix("unknown name ")?;
     Some(match nearest(name, LINT_RULES.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "name a rule as its findings do, with commas between several".to_owned(),
+        None => NAME_A_RULE.to_owned(),
     })
+}
+
+pub(super) const NAME_A_RULE: &str = "name a rule as its findings do, with commas between several";
+
+/// Whether it complains of a name that is devenv's own.
+pub(super) fn is_own_name(violation: &Violation) -> bool {
+    let name = violation.message.strip_prefix("unknown name ");
+    violation.code == Rule::UnusedIgnore && name.is_some_and(|name| OWN.contains(&name))
+}
+
+/// Of a statement that Postgres does not run in a transaction.
+pub(super) fn outside(transactional: bool) -> String {
+    match transactional {
+        true => format!("run it {OUTSIDE}"),
+        false => "put it before `begin` or behind `commit`".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -168,12 +201,12 @@ mod tests {
     #[test]
     fn the_file_knows_the_rules_that_squawk_has() {
         for name in LINT_RULES {
-            assert!(name.parse::<Rule>().is_ok(), "{name}");
+            assert!(name.parse::<Rule>().is_ok() || OWN.contains(name), "{name}");
         }
         // Squawk reads no name for its complaint about an ignore comment.
         let mut on: BTreeSet<_> = (Linter::with_default_rules().rules.iter())
             .map(ToString::to_string)
-            .filter(|name| name != "unused-ignore")
+            .filter(|name| name != UNUSED_IGNORE)
             .collect();
         on.retain(|name| !LINT_RULES.contains(&name.as_str()));
         assert_eq!(on, BTreeSet::new(), "not known");

@@ -145,14 +145,33 @@ fn a_comment_that_names_no_rule_is_told() {
 }
 
 #[test]
-fn what_squawk_cannot_read_is_a_warning_and_hides_nothing_else() {
+fn a_comment_without_a_name_accepts_a_whole_file_or_is_told() {
+    check(
+        "set lock_timeout = '1s';\n-- squawk-ignore\ndrop table a;\n",
+        expect![[r#"
+            m/V1__a.sql:2:1 unused-ignore
+              -- squawk-ignore
+              this comment names no rule, and so accepts nothing
+              → name a rule as its findings do, with commas between several
+            m/V1__a.sql:3:1 ban-drop-table
+              drop table a;
+              dropping a table may break existing clients
+              → release an app that does not use it first, and drop it in a later migration
+        "#]],
+    );
+    let file = "-- squawk-ignore-file\nselec 1;\nvacuum;\n-- squawk-ignore\ndrop table a;\n";
+    assert_eq!(rules(file), Vec::<String>::new());
+}
+
+#[test]
+fn what_squawk_cannot_read_is_an_error_and_hides_nothing_else() {
     check(
         "set lock_timeout = '1s';\nfrobnicate the drop table a;\ndrop table b;\nselect from where;\n",
         expect![[r#"
             m/V1__a.sql:2:1 syntax
               frobnicate the drop table a;
               the SQL lint cannot read this statement: expected command, found IDENT
-              → if Postgres takes it, all is well: the statement was left out, and no rule has looked at it
+              → correct it; or where Postgres takes it all the same, write `-- squawk-ignore syntax` on the line above it, and no rule looks at it
             m/V1__a.sql:3:1 ban-drop-table
               drop table b;
               dropping a table may break existing clients
@@ -160,9 +179,83 @@ fn what_squawk_cannot_read_is_a_warning_and_hides_nothing_else() {
             m/V1__a.sql:4:12 syntax
               select from where;
               the SQL lint cannot read this statement: expected from item, got WHERE_KW
-              → if Postgres takes it, all is well: the statement was left out, and no rule has looked at it
+              → correct it; or where Postgres takes it all the same, write `-- squawk-ignore syntax` on the line above it, and no rule looks at it
         "#]],
     );
+}
+
+#[test]
+fn what_only_postgres_can_read_is_accepted_by_a_comment() {
+    let sql = "set lock_timeout = '1s';\n\nselec 1;\nselect\n  from where;\n";
+    assert_eq!(rules(sql), ["3:1 syntax", "5:7 syntax"]);
+    let one = sql.replace("\n\n", "\n-- squawk-ignore syntax\n");
+    assert_eq!(rules(&one), ["5:7 syntax"]);
+    let other = sql.replace("select\n", "-- squawk-ignore syntax\nselect\n");
+    assert_eq!(rules(&other), ["3:1 syntax"]);
+    let file = format!("-- squawk-ignore-file syntax, ban-drop-table\n{sql}");
+    assert_eq!(rules(&file), Vec::<String>::new());
+    let exclude = vec!["syntax".to_owned()];
+    assert_eq!(linted(sql, &Lint { exclude, ..ON }, "15").len(), 0);
+}
+
+#[test]
+fn what_postgres_refuses_in_a_transaction_stands_outside() {
+    check(
+        "-- first\ndrop index  CONCURRENTLY a_b;\n",
+        expect![[r#"
+        m/V1__a.sql:2:1 not-in-transaction
+          drop index  CONCURRENTLY a_b;
+          `drop index concurrently` cannot run in a transaction
+          → run it in a migration of its own that has `-- devenv: no-transaction` on its first line
+    "#]],
+    );
+    check(
+        &format!("{MARK}vacuum a;\nbegin;\nvacuum b;\nrollback;\nvacuum c;\n"),
+        expect![[r#"
+            m/V1__a.sql:2:1 require-lock-timeout
+              vacuum a;
+              missing `set lock_timeout` before potentially slow SHARE UPDATE EXCLUSIVE lock operations
+              → put `set lock_timeout = '5s';` above it: who waits for the lock holds up everybody behind it
+            m/V1__a.sql:4:1 not-in-transaction
+              vacuum b;
+              `vacuum` cannot run in a transaction
+              → put it before `begin` or behind `commit`
+        "#]],
+    );
+    let accepted = "set lock_timeout = '1s';\n-- squawk-ignore not-in-transaction\nvacuum a;\n";
+    assert_eq!(rules(accepted), Vec::<String>::new());
+}
+
+#[test]
+fn statements_are_known_by_what_they_are_and_not_by_their_words() {
+    let refused = |sql: &str| {
+        let found = rules(&format!("set lock_timeout = '1s';\n{sql};\n"));
+        found.contains(&"2:1 not-in-transaction".to_owned())
+    };
+    for sql in super::transaction::REFUSED {
+        assert!(refused(sql), "{sql}");
+        let found = rules(&format!("{MARK}{sql};\n"));
+        assert!(
+            !found.iter().any(|one| one.contains("transaction")),
+            "{sql}"
+        );
+    }
+    for sql in [
+        "select 'vacuum' as \"drop index concurrently\"",
+        "analyze a",
+        "drop index a_b",
+        "reindex index a_b",
+        "reindex (concurrently false) table a",
+        "refresh materialized view concurrently v",
+        "cluster a using a_b",
+        "discard temp",
+        "alter database a set work_mem = '8MB'",
+        "alter table a detach partition b",
+        "create subscription s connection 'dbname=a' publication p with (connect = false)",
+        "alter subscription s set publication p with (refresh = false)",
+    ] {
+        assert!(!refused(sql), "{sql}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
 use crate::{
-    database::{scan, status, testing},
+    database::{lint, scan, status, testing},
     event::{Event, Explain, FaultClass, Record},
 };
 
@@ -522,6 +522,18 @@ async fn without_a_transaction_statement_by_statement() {
     );
     assert_eq!(case.apply().await.unwrap(), [2]);
     assert_eq!(case.relations().await, "a a_id a_id2");
+}
+
+#[tokio::test]
+async fn what_the_lint_says_of_transactions_is_what_postgres_does() {
+    let case = Case::new(&[]).await;
+    // Of these it says first that there is no such subscription.
+    let known = |sql: &&&str| !sql.starts_with("alter subscription");
+    for sql in lint::REFUSED.iter().filter(known) {
+        case.write("V1__a.sql", sql);
+        let error = case.apply().await.unwrap_err().explain();
+        assert!(error.message.contains("25001"), "{sql}: {error:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
