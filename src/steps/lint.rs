@@ -21,8 +21,10 @@ const SHOWN: usize = 200;
 pub struct Looked {
     /// File by file.
     pub errors: Vec<Fault>,
-    /// Statements that the lint cannot read.
+    /// Files at which the lint itself failed.
     pub warnings: Vec<Fault>,
+    /// Whether there are rules at all: `lint = false` leaves none.
+    enabled: bool,
     /// Migrations that the rules were for.
     pub new: usize,
     /// All migrations.
@@ -53,6 +55,7 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     let known = inputs(cx, &old).await?;
     cx.begin()?;
     let looked = look(cx, old).await?;
+    let summary = looked.summary();
     for warning in looked.warnings {
         cx.events.warn(warning);
     }
@@ -61,21 +64,24 @@ pub(super) async fn act(cx: &Cx<'_>) -> Result<Acted, Fault> {
     }
     let output = Output::default();
     cx.record(known.inputs, Default::default(), output.clone())?;
-    let older = looked.valid - looked.new;
-    Ok(Acted {
-        output,
-        summary: summary(looked.new, older, looked.since.as_deref()),
-    })
+    Ok(Acted { output, summary })
 }
 
-/// `Checked 2 migrations new or changed since origin/main, 7 older`.
-pub fn summary(new: usize, older: usize, since: Option<&str>) -> String {
-    match since {
-        None => format!("Checked {}", count(new, "migration")),
-        Some(since) => format!(
-            "Checked {} new or changed since {since}, {older} older",
-            count(new, "migration")
-        ),
+impl Looked {
+    /// `Checked 2 migrations new or changed since origin/main, 7 older`.
+    pub fn summary(&self) -> String {
+        if !self.enabled {
+            let valid = count(self.valid, "migration");
+            return format!("Read {valid}, no rules: `lint = false`");
+        }
+        let new = count(self.new, "migration");
+        match &self.since {
+            None => format!("Checked {new}"),
+            Some(since) => {
+                let older = self.valid - self.new;
+                format!("Checked {new} new or changed since {since}, {older} older")
+            }
+        }
     }
 }
 
@@ -83,13 +89,14 @@ async fn look(cx: &Cx<'_>, old: Old) -> Result<Looked, Fault> {
     let migrations = scan(cx).await?;
     let rules = rules(cx);
     let looked = blocking(move || {
-        let is_new = |migration: &&Migration| !is_old(migration, &old.names);
+        let is_new = |migration: &&Migration| rules.enabled() && !is_old(migration, &old.names);
         let new: Vec<_> = migrations.iter().filter(is_new).collect();
         let found = new.iter().flat_map(|new| database::lint(new, &rules));
         let (errors, warnings) = found.partition(|fault| fault.severity == Severity::Error);
         Ok::<_, ScanError>(Looked {
             errors,
             warnings,
+            enabled: rules.enabled(),
             new: new.len(),
             valid: migrations.len(),
             since: old.since,

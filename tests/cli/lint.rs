@@ -221,6 +221,14 @@ fn each_table_has_its_own_rules() {
         Checked 1 migration new or changed since origin/main, 0 older
     "#]],
     );
+    check(
+        &project,
+        &["migrate", "lint", "--step", "free"],
+        expect![[r#"
+            0
+            Read 1 migration, no rules: `lint = false`
+        "#]],
+    );
     project.write("free/V3__broken.sql", "select 'open;\n");
     let (code, _, stderr) = lint(&project, &["migrate", "lint", "--step", "free"]);
     assert_eq!(code, 2, "{stderr}");

@@ -33,8 +33,10 @@ struct Linted {
     /// Since when a migration counts as new; absent where all do.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
-    /// Statements that the lint cannot read.
+    /// Files at which the lint itself failed.
     warnings: Vec<Fault>,
+    #[serde(skip)]
+    summary: String,
 }
 
 pub async fn run(cx: &Context, tables: &Tables<'_>, args: Args) -> Result<ExitCode, Fault> {
@@ -49,6 +51,7 @@ pub async fn run(cx: &Context, tables: &Tables<'_>, args: Args) -> Result<ExitCo
         let step = StepId::new(StepKind::Lint, &migrate.name);
         match steps.lint(&step).await {
             Ok(looked) => {
+                let summary = looked.summary();
                 errors.extend(looked.errors);
                 all.push(Linted {
                     step,
@@ -56,6 +59,7 @@ pub async fn run(cx: &Context, tables: &Tables<'_>, args: Args) -> Result<ExitCo
                     older: looked.valid - looked.new,
                     since: looked.since,
                     warnings: looked.warnings,
+                    summary,
                 });
             }
             Err(fault) => invalid.push(fault),
@@ -82,9 +86,8 @@ pub async fn run(cx: &Context, tables: &Tables<'_>, args: Args) -> Result<ExitCo
 }
 
 fn line(one: &Linted, tables: usize) -> String {
-    let said = lint::summary(one.checked, one.older, one.since.as_deref());
     match tables {
-        1 => format!("{said}\n"),
-        _ => format!("{}: {said}\n", one.step),
+        1 => format!("{}\n", one.summary),
+        _ => format!("{}: {}\n", one.step, one.summary),
     }
 }
