@@ -18,6 +18,9 @@ use crate::{config::Dockerfile, plan::Digest};
 /// Where a Dockerfile outside its context is put in the archive.
 const FOREIGN_DOCKERFILE: &str = ".devenv.Dockerfile";
 
+/// Changes with each commit and fetch, and few builds read it: left out, unless a later pattern takes it back.
+const GIT: &str = "**/.git";
+
 /// A build context: what is sent to the engine.
 #[derive(Debug, Clone)]
 pub(super) struct Context {
@@ -143,12 +146,15 @@ fn ignore_of(folder: &Path, dockerfile: &Path) -> Result<Ignore, ImageError> {
     own.push(".dockerignore");
     for path in [PathBuf::from(own), folder.join(".dockerignore")] {
         match fs::read_to_string(&path) {
-            Ok(text) => return Ok(Ignore::parse(&text)),
+            Ok(text) => {
+                let text = text.trim_start_matches('\u{feff}');
+                return Ok(Ignore::parse(&format!("{GIT}\n{text}")));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(ImageError::read(path)(error)),
         }
     }
-    Ok(Ignore::default())
+    Ok(Ignore::parse(GIT))
 }
 
 struct Walk<'a> {
@@ -158,6 +164,11 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// `.devenv` of the project, and what devenv keeps in the folder of git.
+    fn is_state(&self, path: &Path) -> bool {
+        path == self.state || path.ends_with(".git/devenv")
+    }
+
     fn folder(
         &self,
         dir: &Path,
@@ -167,7 +178,7 @@ impl Walk<'_> {
         for entry in fs::read_dir(dir).map_err(ImageError::read(dir))? {
             let entry = entry.map_err(ImageError::read(dir))?;
             let from = entry.path();
-            if from == self.state {
+            if self.is_state(&from) {
                 continue;
             }
             let name = entry.file_name();
@@ -337,6 +348,28 @@ mod tests {
             [".devenv.Dockerfile", ".dockerignore", "a"]
         );
         assert_eq!(context.dockerfile, ".devenv.Dockerfile");
+    }
+
+    #[test]
+    fn gits_folder_is_sent_where_it_is_asked_for() {
+        let sent = |ignore: &str| {
+            let dir = project(&[
+                ("Dockerfile", "FROM x"),
+                (".dockerignore", ignore),
+                (".git/HEAD", ""),
+                (".git/devenv/results/1", ""),
+                ("vendored/.git", ""),
+                ("vendored/a", ""),
+            ]);
+            let context = Context::read(dir.path(), &dockerfile("Dockerfile", ".")).unwrap();
+            let mut sent = names(&context);
+            sent.retain(|name| !["Dockerfile", ".dockerignore"].contains(name));
+            sent.join(" ")
+        };
+        assert_eq!(sent(""), "vendored vendored/a");
+        assert_eq!(sent("\u{feff}vendored"), "");
+        assert_eq!(sent("!.git"), ".git .git/HEAD vendored vendored/a");
+        assert_eq!(sent("*\n!.git/HEAD"), ".git/HEAD");
     }
 
     #[test]

@@ -50,7 +50,7 @@ record! {
     pub struct Dockerfile {
         /// The Dockerfile, relative to the project.
         pub path: String as Text<InsidePath> = "Dockerfile",
-        /// Build context, relative to the project.
+        /// Build context, relative to the project. Of it `.dockerignore` leaves files out; `.git` is, unless a line `!.git` there takes it back.
         pub context: String as Text<NotEmpty> = ".",
         /// Stage to build; the last when absent.
         pub target: Option<String>,
