@@ -44,16 +44,64 @@ impl Mark {
 
     /// False for a process of another machine, boot or container: nothing is known of it here.
     pub fn has_ended(&self) -> bool {
-        if machine().as_ref() != Some(&self.machine) {
+        if !self.is_from_here() {
             return false;
         }
         match Stat::read(self.pid) {
             Ok(stat) => stat.is_zombie || stat.started != self.started,
             // `/proc` may hide other users' processes; a signal to them is refused, not lost.
-            Err(_) => Pid::from_raw(self.pid)
-                .is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(Errno::SRCH)),
+            Err(_) => !is_taken(self.pid),
         }
     }
+
+    fn is_from_here(&self) -> bool {
+        machine().as_ref() == Some(&self.machine)
+    }
+}
+
+/// Who waits for something that no use is left for once the process is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    Mark(Mark),
+    /// All there is where `/proc` is missing.
+    Pid(u32),
+}
+
+impl Owner {
+    pub fn this() -> Self {
+        Mark::own().map_or_else(|| Self::Pid(std::process::id()), Self::Mark)
+    }
+
+    /// Reads what `Display` wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let pid = || text.parse().ok().map(Self::Pid);
+        Mark::parse(text).map(Self::Mark).or_else(pid)
+    }
+
+    /// Of a process of another boot or container, true while nothing has its pid here: what a machine was busy with when it went
+    /// down is nobody's.
+    pub fn has_ended(&self) -> bool {
+        match self {
+            Self::Mark(mark) if mark.is_from_here() => mark.has_ended(),
+            Self::Mark(mark) => !is_taken(mark.pid),
+            Self::Pid(pid) => !i32::try_from(*pid).is_ok_and(is_taken),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mark(mark) => mark.fmt(f),
+            Self::Pid(pid) => pid.fmt(f),
+        }
+    }
+}
+
+/// True while a process of this machine has the pid, whoever's it is.
+fn is_taken(pid: i32) -> bool {
+    let pid = Pid::from_raw(pid);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 impl fmt::Display for Mark {
@@ -103,6 +151,32 @@ mod tests {
             ..later
         };
         assert!(!elsewhere.has_ended());
+    }
+
+    #[test]
+    fn an_owner_is_one_process_and_none_that_has_its_pid_later() {
+        let this = Owner::this();
+        assert_eq!(Owner::parse(&this.to_string()), Some(this.clone()));
+        assert!(!this.has_ended());
+        let Owner::Mark(mark) = this else {
+            panic!("{this:?}")
+        };
+        let later = Mark {
+            started: mark.started + 1,
+            ..mark.clone()
+        };
+        assert!(Owner::Mark(later).has_ended());
+        let elsewhere = |pid| Mark {
+            machine: "another".into(),
+            pid,
+            ..mark.clone()
+        };
+        assert!(!Owner::Mark(elsewhere(mark.pid)).has_ended());
+        assert!(Owner::Mark(elsewhere(i32::MAX)).has_ended());
+        let pid = std::process::id();
+        assert_eq!(Owner::parse(&pid.to_string()), Some(Owner::Pid(pid)));
+        assert!(!Owner::Pid(pid).has_ended() && Owner::Pid(u32::MAX).has_ended());
+        assert_eq!(Owner::parse("nobody"), None);
     }
 
     #[test]

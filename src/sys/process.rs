@@ -349,12 +349,6 @@ impl Drop for Group {
     }
 }
 
-/// True while a process of this machine has the pid, whoever's it is.
-pub fn is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};

@@ -137,10 +137,11 @@ fn what_a_killed_one_left_is_removed_by_the_next_command() {
     let mut running = project.start(&["run", "one", "--output", "json"], &[]);
     running.wait_for("step-log", "task.one");
     running.signal(Signal::Kill);
-    drop(running);
     assert_eq!(containers(&project).len(), 1);
+    // Nobody has waited for the killed one yet, so its pid is still taken.
     project.ok(&["run", "two"]);
     wait_until(|| containers(&project).is_empty());
+    drop(running);
     assert!(!project.join(".devenv/one-shots").exists());
 }
 

@@ -23,7 +23,7 @@ pub const STEP: &str = "dev.devenv.step";
 pub const INPUTS: &str = "dev.devenv.inputs";
 /// JSON: port name → host port.
 pub const PORTS: &str = "dev.devenv.ports";
-/// On a one-shot container: pid of the devenv that waits for it.
+/// On a one-shot container: the devenv that waits for it, as `sys::mark::Owner` writes it.
 pub const ONE_SHOT: &str = "dev.devenv.one-shot";
 
 /// The labels that everything of a worktree has.

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     runtime::{OneShot, OneShotNetwork, OneShotResult, RuntimeError},
-    sys::process::is_alive,
+    sys::mark::Owner,
 };
 
 /// Output that is kept; a command that writes more has said enough.
@@ -118,7 +118,7 @@ impl Docker {
         &self,
         one_shot: &OneShot,
     ) -> Result<ContainerCreateBody, RuntimeError> {
-        let owner = (ONE_SHOT, std::process::id().to_string());
+        let owner = (ONE_SHOT, Owner::this().to_string());
         let (program, arguments) = match one_shot.argv.split_first() {
             Some((program, arguments)) => (Some(vec![program.clone()]), Some(arguments.to_vec())),
             None => (None, None),
@@ -193,8 +193,8 @@ impl Docker {
             vec![self.labels().identity_filter(), ONE_SHOT.to_owned()],
         )]);
         for container in self.engine().containers(&filters).await? {
-            let owner = label::get(&container, ONE_SHOT).and_then(|pid| pid.parse().ok());
-            if !owner.is_some_and(is_alive) {
+            let owner = label::get(&container, ONE_SHOT).and_then(Owner::parse);
+            if owner.is_none_or(|owner| owner.has_ended()) {
                 let id = container.id.unwrap_or_default();
                 self.engine().remove(&id, Force::Yes).await?;
             }
