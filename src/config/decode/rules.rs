@@ -113,6 +113,22 @@ impl Rule for InsidePath {
     }
 }
 
+/// A file or folder that something of the project writes. `[` stays: names of pages and routes do hold it.
+pub(in crate::config) enum OutputPath {}
+
+impl Rule for OutputPath {
+    const WHAT: &'static str = "a file or folder of the project";
+    const HELP: Option<&'static str> =
+        Some("outputs are no globs: name each file, or the folder that they are in");
+
+    fn check(text: &str) -> Result<(), String> {
+        match text.contains(['*', '?']) {
+            true => Err("has a wildcard".into()),
+            false => InsidePath::check(text),
+        }
+    }
+}
+
 /// A glob over files of the project.
 pub(in crate::config) enum Glob {}
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Command;
 use crate::config::{
     StepId, Template,
-    decode::{EnvName, Glob, ImageRef, InsidePath, Keyed, Text, record},
+    decode::{EnvName, Glob, ImageRef, Keyed, OutputPath, Text, record},
     duration,
 };
 
@@ -25,8 +25,8 @@ record! {
         pub place ("in"): String as Text<ImageRef> = "host",
         /// Globs of the files it reads. With inputs, its result is kept, and it does not run again while nothing that it depends on has changed. What git ignores and does not track counts where a name without wildcards leads to it; a link to a folder is not followed.
         pub inputs: Vec<String> as Vec<Text<Glob>>,
-        /// Files and folders it writes. They are kept with its result, and come back from there.
-        pub outputs: Vec<String> as Vec<Text<InsidePath>>,
+        /// Files and folders it writes, no globs. They are kept with its result, and come back from there.
+        pub outputs: Vec<String> as Vec<Text<OutputPath>>,
         /// Environment variables.
         pub env: BTreeMap<String, Template> as Keyed<EnvName, Template>,
         /// Variables of the caller that it sees, and depends on. With inputs or in an image it sees no others, but for those that tools need to work at all. One that sees `DEVENV_HOOK_ARG_1`, or another of a hook's, runs every time.

@@ -172,10 +172,12 @@ fn values_are_checked_where_they_stand() {
                 label: must be relative to the project
             17:27 `"../x/**"`: `../x/**` is not a valid glob
                 label: leaves the project
-            18:20 `"../out"`: `../out` is not a path inside the project
+            18:20 `"../out"`: `../out` is not a file or folder of the project
                 label: leaves the project
+                help: outputs are no globs: name each file, or the folder that they are in
             18:30 `""`: `task.t.outputs.1` is empty
                 label: expected a path
+                help: outputs are no globs: name each file, or the folder that they are in
             19:9 `[secret.s]`: `[secret.s]` has none of `env`, `file` or `command`
                 label: one of them is required
             22:9 `file`: `[secret.t]` has more than one of `env`, `file` or `command`
