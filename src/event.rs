@@ -370,8 +370,11 @@ impl StepEvents {
     /// What is no failure, and yet has a place in a file: a warning of a linter.
     pub fn warn(&self, fault: Fault) {
         let message = match &fault.site {
-            Some(site) => format!("{site}: {}", fault.message),
-            None => fault.message.clone(),
+            Some(site @ (Site::File { .. } | Site::Text { .. })) => {
+                format!("{site}: {}", fault.message)
+            }
+            // Of a key the step says enough.
+            Some(Site::Key(_)) | None => fault.message.clone(),
         };
         self.events.send(Event::Notice {
             step: Some(self.step.clone()),

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     config::{Command, Task, Template},
-    event::Fault,
-    plan::{Acted, Action, Decision, Input, Reason, Tree, Verdict},
+    event::{Fault, Severity},
+    plan::{Acted, Action, Decision, Input, Inputs, Reason, Tree, Verdict},
     runtime::Runtime,
     sys::{
         git, platform,
@@ -77,6 +77,7 @@ async fn reused_or_run(
 pub(super) async fn act(cx: &Cx<'_>, decision: &Decision) -> Result<Acted, Fault> {
     let task = task(cx);
     let known = inputs(cx, task).await?;
+    warn_without_files(cx, task, &known.inputs);
     if decision.action == Action::Restore
         && let Some(acted) = cx.reuse(task, &known).await?
     {
@@ -112,9 +113,27 @@ pub(super) async fn act(cx: &Cx<'_>, decision: &Decision) -> Result<Acted, Fault
 
 /// Shows what the step printed when it ran, if that is kept.
 pub(super) async fn replay(cx: &Cx<'_>) -> Result<(), Fault> {
-    match task(cx).is_cached() {
-        true => cx.replay_kept().await,
-        false => Ok(()),
+    let task = task(cx);
+    if !task.is_cached() {
+        return Ok(());
+    }
+    if let Some(record) = cx.steps.store.record(cx.id()) {
+        warn_without_files(cx, task, &record.inputs);
+    }
+    cx.replay_kept().await
+}
+
+/// Such a task does not run again whatever is changed.
+fn warn_without_files(cx: &Cx<'_>, task: &Task, inputs: &Inputs) {
+    let mut inputs = inputs.0.iter();
+    let is_read =
+        |(field, input): (&String, &Input)| field.starts_with("file.") && *input != Input::Absent;
+    if task.is_cached() && !inputs.any(is_read) {
+        let fault = Fault::new("its `inputs` match no file")
+            .severity(Severity::Warning)
+            .at_key(cx.key("inputs"))
+            .help("correct the globs, they are relative to devenv.toml");
+        cx.events.warn(fault);
     }
 }
 

@@ -699,3 +699,19 @@ fn another_program_of_the_same_version_is_another_tool() {
     run("a", "first");
     assert_eq!(counted.runs(), 3);
 }
+
+#[test]
+fn globs_that_name_no_file_are_told_in_each_run() {
+    let counted =
+        Counted::new("[task.one]\nrun = \"RUN\"\ninputs = [\"sorc/**\", \"maybe.txt\"]\n");
+    let told = "note: `task.one`: its `inputs` match no file";
+    for _ in 0..2 {
+        let ran = counted.run();
+        assert!(ran.stderr.contains(told), "{}", ran.all());
+        assert_eq!(counted.runs(), 1);
+    }
+    counted.project.write("maybe.txt", "");
+    let ran = counted.run();
+    assert!(!ran.stderr.contains(told), "{}", ran.all());
+    assert_eq!(counted.runs(), 2);
+}
