@@ -59,6 +59,7 @@ pub enum Event {
     },
     /// Another run of this project holds the lock.
     Waiting {
+        /// What it says of itself; empty before it has.
         holder: String,
     },
     StepStarted {

@@ -53,13 +53,13 @@ async fn wait(cx: &Context, command: &str, events: Option<&Events>) -> Result<Al
                     waited,
                 });
             }
-            TryLock::Held { holder } if holder.is_empty() => "another run".to_owned(),
             TryLock::Held { holder } => holder,
         };
         if !waited {
             waited = true;
             match events {
                 Some(events) => events.send(Event::Waiting { holder }),
+                None if holder.is_empty() => eprintln!("Waiting for another run to finish"),
                 None => eprintln!("Waiting for {holder} to finish"),
             }
         }

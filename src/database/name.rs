@@ -18,7 +18,7 @@ pub(super) enum BadName {
     #[error("is neither a migration nor documentation")]
     NotSql,
     #[error("is hidden and would be skipped in silence")]
-    Hidden { rename: String },
+    Hidden { rename: Option<String> },
     #[error("does not end in `.sql`")]
     Extension { rename: String },
     #[error("starts with `U`, which does not undo anything: it means \"may run out of order\"")]
@@ -42,10 +42,12 @@ pub(super) enum BadName {
 impl BadName {
     pub fn help(&self) -> String {
         match self {
-            Self::Hidden { rename } => {
-                format!("rename it to `{rename}`, or move it out of the folder")
+            Self::Hidden {
+                rename: Some(rename),
+            } => format!("rename it to `{rename}`, or move it out of the folder"),
+            Self::Hidden { rename: None } | Self::NotSql => {
+                "move it out of the folder, or name it `V<number>__<name>.sql`".into()
             }
-            Self::NotSql => "move it out of the folder, or name it `V<number>__<name>.sql`".into(),
             Self::Unversioned { rename } => format!(
                 "rename it to `{rename}`; to undo a migration, write a new one that does the opposite"
             ),
@@ -73,7 +75,7 @@ pub(super) fn is_no_migration(file: &str) -> bool {
 
 pub(super) fn parse(file: &str) -> Result<FileName, BadName> {
     if let Some(shown) = file.strip_prefix('.') {
-        let rename = shown.to_owned();
+        let rename = valid(shown).ok();
         return Err(BadName::Hidden { rename });
     }
     let Some((stem, extension)) = file.rsplit_once('.') else {
@@ -81,8 +83,9 @@ pub(super) fn parse(file: &str) -> Result<FileName, BadName> {
     };
     if extension != "sql" {
         return Err(if extension.eq_ignore_ascii_case("sql") {
-            BadName::Extension {
-                rename: format!("{stem}.sql"),
+            match valid(&format!("{stem}.sql")) {
+                Ok(rename) => BadName::Extension { rename },
+                Err(worse) => worse,
             }
         } else {
             BadName::NotSql
@@ -125,12 +128,32 @@ pub(super) fn parse(file: &str) -> Result<FileName, BadName> {
 
 fn other_prefix(stem: &str) -> BadName {
     let rest = stem.get(1..).unwrap_or_default();
-    let numbered = !leading_digits(rest).is_empty();
-    let rename = format!("V{rest}.sql");
+    if leading_digits(rest).is_empty() {
+        return BadName::NoVersion;
+    }
+    let rename = || valid(&format!("V{rest}.sql"));
     match stem.chars().next() {
-        Some('U') if numbered => BadName::Unversioned { rename },
-        Some('v') if numbered => BadName::LowerCase { rename },
+        Some('U') => rename().map_or_else(|worse| worse, |rename| BadName::Unversioned { rename }),
+        Some('v') => rename().map_or_else(|worse| worse, |rename| BadName::LowerCase { rename }),
         _ => BadName::NoVersion,
+    }
+}
+
+/// The name itself, or what it would have to be; else what no other name cures.
+fn valid(file: &str) -> Result<String, BadName> {
+    match parse(file) {
+        Ok(_) => Ok(file.to_owned()),
+        Err(
+            BadName::Hidden {
+                rename: Some(rename),
+            }
+            | BadName::Extension { rename }
+            | BadName::Unversioned { rename }
+            | BadName::LowerCase { rename }
+            | BadName::Separator { rename }
+            | BadName::Character { rename, .. },
+        ) => Ok(rename),
+        Err(bad) => Err(bad),
     }
 }
 
@@ -295,6 +318,20 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_hint_names_what_is_accepted() {
+        let help = |file| parse(file).unwrap_err().help();
+        assert_eq!(help("v2_bad.sql"), "rename it to `V2__bad.sql`");
+        assert_eq!(help("v2-so bad.SQL"), "rename it to `V2__so_bad.sql`");
+        let undo = "rename it to `V1__a_b.sql`; to undo a migration, write a new one that does the opposite";
+        assert_eq!(help("U1__a-b.sql"), undo);
+        let hidden = "rename it to `V1__a.sql`, or move it out of the folder";
+        assert_eq!(help(".v1a.sql"), hidden);
+        assert_eq!(help(".a.sql"), BadName::NotSql.help());
+        assert_eq!(help("v1.sql"), BadName::NoName.help());
+        assert_eq!(help("v1.2__a.sql"), BadName::Fraction.help());
+    }
+
     proptest::proptest! {
         /// What passes here is what refinery reads, with the same version and name.
         #[test]
@@ -303,6 +340,9 @@ mod tests {
                 let stem = file.strip_suffix(".sql").unwrap();
                 let own = refinery_core::Migration::unapplied(stem, "").unwrap();
                 assert_eq!((own.version(), own.name()), (parsed.version, parsed.name.as_str()));
+            }
+            if let Ok(name) = valid(&file) {
+                assert!(parse(&name).is_ok(), "{name}");
             }
         }
     }

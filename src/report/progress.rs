@@ -156,7 +156,10 @@ impl Seen {
     /// What is said of an event that is about the run as a whole.
     pub fn aside(&self, event: &Event) -> Option<String> {
         match event {
-            Event::Waiting { holder } => Some(format!("Waiting for another run: {holder}")),
+            Event::Waiting { holder } => Some(match holder.as_str() {
+                "" => "Waiting for another run".to_owned(),
+                holder => format!("Waiting for another run: {holder}"),
+            }),
             Event::Notice { step, message, .. } => {
                 let about = step.as_ref().map(|step| format!("`{step}`: "));
                 let message = format!("{}{message}", about.unwrap_or_default());

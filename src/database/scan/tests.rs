@@ -245,9 +245,9 @@ fn hidden_migrations_are_refused_and_what_editors_leave_is_not() {
             `m/.V5__x.sql` is hidden and would be skipped in silence
                 rename it to `V5__x.sql`, or move it out of the folder
             `m/.V6__y.SQL` is hidden and would be skipped in silence
-                rename it to `V6__y.SQL`, or move it out of the folder
+                rename it to `V6__y.sql`, or move it out of the folder
             `m/.old.sql` is hidden and would be skipped in silence
-                rename it to `old.sql`, or move it out of the folder
+                move it out of the folder, or name it `V<number>__<name>.sql`
         "#]],
     );
 }

@@ -255,3 +255,10 @@ fn progress_is_chosen_only_for_people_at_a_terminal() {
     assert!(matches!(folds(Format::Auto), Renderer::Folded(_)));
     assert!(matches!(folds(Format::Json), Renderer::Json));
 }
+
+#[test]
+fn another_run_that_has_not_said_what_it_is() {
+    let holder = String::new();
+    let waiting = [at(0, Event::Waiting { holder })];
+    check_plain(&waiting, false, expect![["Waiting for another run\n"]]);
+}
