@@ -412,6 +412,33 @@ fn a_service_that_the_file_does_not_name_is_told() {
 }
 
 #[test]
+fn nothing_to_check_is_not_green() {
+    let project = Project::new("[project]\nname = \"x\"\n[task.test]\nrun = \"false\"\n");
+    let ran = project.run(&["ci"]);
+    assert_eq!(ran.code, 2, "{}", ran.all());
+    assert!(ran.stderr.contains("in `[ci]`"), "{}", ran.all());
+}
+
+/// What a registry has under the name may be anybody's.
+#[test]
+fn a_job_installs_nothing_that_the_file_does_not_name() {
+    let without = PROJECT.lines().filter(|line| !line.starts_with("setup"));
+    let project = Project::new(&without.collect::<Vec<_>>().join("\n"));
+    let told = project.ok(&["ci", "generate"]);
+    for service in ["github", "gitlab"] {
+        let note = format!("`setup` in `[ci.{service}]`");
+        assert!(told.stderr.contains(&note), "{}", told.all());
+    }
+    for file in [".github/workflows/devenv.yml", ".gitlab-ci.yml"] {
+        let text = project.read(file);
+        assert!(
+            text.contains("command -v devenv || {") && !text.contains("install"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn deploys_by_the_steps_of_the_remote() {
     let project = Project::new(PROJECT);
     let ran = project.ok(&["deploy", "staging"]);

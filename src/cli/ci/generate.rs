@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::Service;
 use crate::{
     cli::context::Context,
+    config::{Config, StepId},
     event::{Explain, Fault, FaultClass, count},
+    report,
     steps::ci::{self, Compared, Orphan, State},
     sys::fs::write_atomic,
 };
@@ -68,6 +70,9 @@ pub fn run(cx: &Context, args: &Args) -> Result<ExitCode, Fault> {
         answer.deleted.push(path);
     }
     cx.answer(&answer, || text(&answer));
+    if !answer.written.is_empty() {
+        tell_without_setup(&config, &wanted);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,6 +90,26 @@ fn write(cx: &Context, compared: &Compared) -> Result<(), Fault> {
     let path = &compared.file.path;
     let written = write_atomic(&cx.root()?.join(path), compared.wanted.as_bytes());
     written.map_err(|error| failed("write", path, &error))
+}
+
+/// That a job finds devenv only where the runner has it.
+fn tell_without_setup(config: &Config, wanted: &[StepId]) {
+    let ci = config.ci.as_ref();
+    let github = ci
+        .and_then(|ci| ci.github.as_ref())
+        .map(|github| &github.setup);
+    let gitlab = ci
+        .and_then(|ci| ci.gitlab.as_ref())
+        .map(|gitlab| &gitlab.setup);
+    for (name, setup) in [("github", github), ("gitlab", gitlab)] {
+        let is_wanted = wanted.iter().any(|step| step.name == name);
+        if is_wanted && setup.is_some_and(Vec::is_empty) {
+            let told = format!(
+                "the jobs need devenv on the runner's PATH: `setup` in `[ci.{name}]` can put it there"
+            );
+            anstream::eprintln!("{}", report::note(&told));
+        }
+    }
 }
 
 fn failed(what: &str, path: &str, error: &std::io::Error) -> Fault {

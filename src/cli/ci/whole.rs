@@ -16,7 +16,7 @@ use crate::{
     },
     config::{Config, StepId, StepKind},
     engine::Policy,
-    event::{Explain, Fault, Severity},
+    event::{Explain, Fault, FaultClass, Severity},
     git::{Given, Repository, Since, Snapshot, folder_of},
     plan::Plan,
     report::{self, Timings},
@@ -51,7 +51,9 @@ pub async fn run(cx: &Context, args: Flow) -> Result<ExitCode, Fault> {
 
 async fn alone(cx: &Context, args: &Flow) -> Result<ExitCode, Fault> {
     // What is wrong with the file is told before anything is waited for.
-    cx.plan()?;
+    if goals(&*cx.config()?, &*cx.plan()?).is_empty() {
+        return Err(nothing());
+    }
     let ended = apart::run(cx, "ci", async |own, alone| flow(own, args, alone).await);
     Ok(ended.await?.code)
 }
@@ -83,6 +85,13 @@ async fn flow(cx: &Context, args: &Flow, alone: &Alone) -> Result<Ended, Fault> 
         ended.fail(cx, &fault);
     }
     Ok(ended)
+}
+
+/// Green without a look at anything would be believed.
+fn nothing() -> Fault {
+    Fault::new("devenv.toml has nothing that `devenv ci` would run or check")
+        .class(FaultClass::Usage)
+        .help("name tasks for it: `run = [\"task.test\"]` in `[ci]`")
 }
 
 /// What git tracks, as it was before the steps: with what is not committed yet, as that is the user's.

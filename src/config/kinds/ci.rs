@@ -36,7 +36,7 @@ record! {
         /// How long a job may take, in whole minutes.
         #[serde(with = "duration")]
         pub timeout: Duration as Minutes = "45m",
-        /// Shell commands that get the runner ready and put `devenv` on its PATH; they install this version of devenv when absent.
+        /// Shell commands that get the runner ready and put `devenv` on its PATH, such as an installation of a version that was built elsewhere. When absent, the runner or its image must have it.
         pub setup: Vec<String> as Vec<Text<NotEmpty>>,
         /// How devenv is called.
         pub command: String as Text<NotEmpty> = "devenv",
@@ -56,7 +56,7 @@ record! {
         /// How long a job may take, in whole minutes.
         #[serde(with = "duration")]
         pub timeout: Duration as Minutes = "45m",
-        /// Shell commands that get the runner ready and put `devenv` on its PATH; they install this version of devenv when absent.
+        /// Shell commands that get the runner ready and put `devenv` on its PATH, such as an installation of a version that was built elsewhere. When absent, the runner or its image must have it.
         pub setup: Vec<String> as Vec<Text<NotEmpty>>,
         /// How devenv is called.
         pub command: String as Text<NotEmpty> = "devenv",

@@ -196,7 +196,10 @@ fn cache(project: &Project<'_>) -> String {
 fn set_up(github: &Github) -> String {
     format!(
         "      - name: setup\n        run: |\n{}",
-        block("          ", &setup(&github.setup))
+        block(
+            "          ",
+            &setup("ci.github", &github.setup, &github.command)
+        )
     )
 }
 

@@ -13,7 +13,8 @@ pub fn pipeline(project: &Project<'_>, gitlab: &Gitlab, user: &str) -> String {
     let image = quoted(&gitlab.image);
     let call = &gitlab.command;
     let minutes = minutes(gitlab.timeout);
-    let setup = folder(project).into_iter().chain(setup(&gitlab.setup));
+    let setup = setup("ci.gitlab", &gitlab.setup, &gitlab.command);
+    let setup = folder(project).into_iter().chain(setup);
     let setup: String = setup
         .map(|command| format!("    - {}\n", quoted(&command)))
         .collect();

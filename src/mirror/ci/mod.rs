@@ -157,13 +157,16 @@ impl File {
     }
 }
 
-/// The commands that get a machine ready.
-fn setup(own: &[String]) -> Vec<String> {
+/// The commands that get a machine ready. Nothing is installed that the file does not name: what a registry has under a name may be
+/// anybody's.
+fn setup(table: &str, own: &[String], command: &str) -> Vec<String> {
     match own.is_empty() {
-        true => vec![format!(
-            "cargo install --locked devenv --version {}",
-            env!("CARGO_PKG_VERSION")
-        )],
+        true => {
+            let program = command.split(' ').next().unwrap_or_default();
+            vec![format!(
+                "command -v {program} || {{ echo '{program} is not on PATH here: `setup` in [{table}] of {FILE} says how it gets there'; exit 1; }}"
+            )]
+        }
         false => own.to_vec(),
     }
 }
