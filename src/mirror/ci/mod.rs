@@ -164,7 +164,7 @@ fn setup(table: &str, own: &[String], command: &str) -> Vec<String> {
         true => {
             let program = command.split(' ').next().unwrap_or_default();
             vec![format!(
-                "command -v {program} || {{ echo '{program} is not on PATH here: `setup` in [{table}] of {FILE} says how it gets there'; exit 1; }}"
+                "command -v {program} || {{ echo '{program} is not on PATH here: setup in [{table}] of {FILE} says how it gets there'; exit 1; }}"
             )]
         }
         false => own.to_vec(),

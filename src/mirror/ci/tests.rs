@@ -213,7 +213,7 @@ fn the_files_of_a_project_with_remotes() {
               prefix: devenv
             paths: [.devenv/shared]
           before_script:
-            - "command -v devenv || { echo 'devenv is not on PATH here: `setup` in [ci.gitlab] of devenv.toml says how it gets there'; exit 1; }"
+            - "command -v devenv || { echo 'devenv is not on PATH here: setup in [ci.gitlab] of devenv.toml says how it gets there'; exit 1; }"
 
         devenv:
           extends: .devenv
