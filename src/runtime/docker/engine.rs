@@ -314,6 +314,14 @@ pub fn is_taken(error: &Error) -> bool {
     }
 }
 
+/// Two networks have the name of one. An engine looks for it by name even where it was told an id.
+pub fn is_ambiguous(error: &Error) -> bool {
+    match error {
+        Error::DockerResponseServerError { message, .. } => message.contains("is ambiguous"),
+        _ => false,
+    }
+}
+
 fn connect_error(endpoint: &Endpoint, error: &Error) -> RuntimeError {
     let cause = match error {
         Error::SocketNotFoundError(path) => format!("`{path}` does not exist"),

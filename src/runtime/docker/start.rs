@@ -18,7 +18,7 @@ use bollard::{
 use super::{
     Docker,
     container::{self, Placement},
-    engine::{Force, is_taken, status},
+    engine::{Force, is_ambiguous, is_taken, status},
     label::{self, STEP},
     volume::VolumeState,
 };
@@ -259,6 +259,7 @@ impl Docker {
         };
         let refused = self.refused_ports(&error, &started);
         let gone = status(&error) == Some(404);
+        let ambiguous = is_ambiguous(&error);
         let error = self.engine().fail(format!("start `{}`", spec.step), error);
         if !matches!(error, RuntimeError::Engine { .. }) {
             return Err(error);
@@ -266,9 +267,9 @@ impl Docker {
         // A container that cannot start helps nobody: it is made again, here or by the next run.
         // Without force: another process may have started it meanwhile.
         let removed = self.engine().remove(id, Force::No).await;
-        // A port is taken, or the container or its network is gone. Anything else gets one more try: two processes
-        // may have made the network at once, and until one of them is removed nothing can start.
-        let known = gone || !refused.is_empty();
+        // A port is taken, the container or its network is gone, or two processes made the network at once, and until one of them is
+        // removed nothing can start. Anything else gets one more try.
+        let known = gone || ambiguous || !refused.is_empty();
         if known || removed.is_err() || !learnt.failed {
             learnt.failed |= !known;
             learnt.refused.extend(refused);
