@@ -1,14 +1,12 @@
-//! Files that are part of what the plan describes, not of what a step makes of them: migrations, proto files, Dockerfiles.
+//! Files that are part of what the plan describes: migrations and Dockerfiles. What a step makes something of, such as a task's inputs or
+//! proto files, says nothing of what is done where, and is part of that step's key alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
-use super::{
-    FileCache, FingerprintError, Input, dockerfile,
-    fingerprint::{fingerprint, fingerprint_folder},
-};
+use super::{FileCache, FingerprintError, Input, dockerfile, fingerprint::fingerprint_folder};
 use crate::config::{Config, StepId, StepKind};
 
 /// What the plan takes from files beside `devenv.toml`.
@@ -36,12 +34,6 @@ pub fn sources(
             .files
             .insert(StepId::new(StepKind::Migrate, name), files);
     }
-    for (name, proto) in &config.proto {
-        let files = fingerprint(root, &proto.files, cache)?;
-        sources
-            .files
-            .insert(StepId::new(StepKind::Proto, name), files);
-    }
     dockerfile::read_all(root, config, &mut sources);
     Ok(sources)
 }
@@ -52,7 +44,7 @@ mod tests {
     use crate::plan::{Locked, Plan};
 
     #[test]
-    fn a_migration_or_proto_file_is_part_of_the_hash_and_of_nothing_else() {
+    fn a_migration_is_part_of_the_hash_and_of_nothing_else() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let write = |path: &str, text: &str| {
             let path = dir.path().join(path);
@@ -78,7 +70,6 @@ mod tests {
         for (path, text) in [
             ("db [1]/V1__a.sql", "select 1;"),
             ("db [1]/V1__a.sql", "select 2;"),
-            ("proto/a.proto", "syntax = \"proto3\";"),
         ] {
             write(path, text);
             let now = plan();
@@ -87,6 +78,8 @@ mod tests {
             last = now;
         }
         write("db [1]/README.md", "not a migration");
+        // Whether the generated code is that of the file is what its step looks at, wherever it runs.
+        write("proto/a.proto", "syntax = \"proto3\";");
         write("elsewhere/V1__a.sql", "select 3;");
         assert_eq!(plan().hash, last.hash);
     }
