@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::OnceLock,
 };
 
 use crate::support::{Project, Ran};
@@ -45,8 +46,13 @@ const FILES: [&str; 3] = [
     ".gitlab-ci.yml",
 ];
 
-/// A folder of programs that judge files of CI services, made once.
-fn linters() -> PathBuf {
+/// A folder of programs that judge files of CI services, made once however many tests ask for it.
+fn linters() -> &'static Path {
+    static BIN: OnceLock<PathBuf> = OnceLock::new();
+    BIN.get_or_init(install_linters)
+}
+
+fn install_linters() -> PathBuf {
     let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ci-linters-1");
     if venv.join("complete").exists() {
         return venv.join("bin");
