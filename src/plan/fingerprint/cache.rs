@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{FingerprintError, look::Learned, place::Stamp};
+use super::{FingerprintError, place::Stamp};
 use crate::{plan::Digest, sys::fs::write_atomic};
 use format::Known;
 
@@ -38,10 +38,11 @@ pub struct FileCache {
     has_learned: AtomicBool,
 }
 
+/// A file's content as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    stamp: Stamp,
-    digest: Digest,
+pub(super) struct Entry {
+    pub stamp: Stamp,
+    pub digest: Digest,
 }
 
 impl Stamp {
@@ -91,22 +92,21 @@ impl FileCache {
     }
 
     /// What was there when the file was last read, and its digest.
-    pub(super) fn get(&self, name: &str) -> Option<(Stamp, Digest)> {
+    pub(super) fn get(&self, name: &str) -> Option<Entry> {
         let learned = match self.has_learned.load(Ordering::Acquire) {
             true => self.learned.read().expect(NO_PANIC).get(name).copied(),
             false => None,
         };
-        let entry = match learned {
-            Some(learned) => learned?,
-            None => self.known.get(name)?,
-        };
-        Some((entry.stamp, entry.digest))
+        match learned {
+            Some(learned) => learned,
+            None => self.known.get(name),
+        }
     }
 
     /// What was learned of files of these names by looks that began after `now`.
     pub(super) fn remember<'f>(
         &self,
-        files: impl Iterator<Item = (&'f str, &'f Learned)>,
+        files: impl Iterator<Item = (&'f str, &'f Entry)>,
         now: SystemTime,
     ) {
         let mut files = files.peekable();
@@ -115,9 +115,9 @@ impl FileCache {
         }
         let mut learned = self.learned.write().expect(NO_PANIC);
         self.has_learned.store(true, Ordering::Release);
-        for (name, &Learned { stamp, digest }) in files {
-            if stamp.is_settled(now) {
-                learned.insert(name.to_owned(), Some(Entry { stamp, digest }));
+        for (name, entry) in files {
+            if entry.stamp.is_settled(now) {
+                learned.insert(name.to_owned(), Some(*entry));
             } else if self.known.get(name).is_some() || learned.contains_key(name) {
                 learned.insert(name.to_owned(), None);
             }

@@ -5,7 +5,9 @@ use std::{fs::File, io};
 use rustix::buffer::spare_capacity;
 
 use super::{
-    Digest, FileCache, FingerprintError, is_gone,
+    Digest, FileCache, FingerprintError,
+    cache::Entry,
+    is_gone,
     place::{Kind, Place, Stamp},
 };
 
@@ -21,13 +23,7 @@ pub(super) struct Look {
     /// Of the file that it is or leads to; `None` of a link to no file.
     pub stamp: Option<Stamp>,
     /// What the cache did not know of that file.
-    pub learned: Option<Box<Learned>>,
-}
-
-/// A file's content as it was read.
-pub(super) struct Learned {
-    pub stamp: Stamp,
-    pub digest: Digest,
+    pub learned: Option<Box<Entry>>,
 }
 
 /// Looks at what has this name in the cache. `None` when it has gone, or become something else meanwhile.
@@ -52,11 +48,11 @@ pub(super) fn look(
 }
 
 fn file(name: &str, place: Place<'_>, cache: &FileCache) -> io::Result<Option<Look>> {
-    if let Some((known, digest)) = cache.get(name) {
+    if let Some(known) = cache.get(name) {
         let stamp = place.stamp()?;
-        if stamp.is_none_or(|stamp| stamp == known) {
+        if stamp.is_none_or(|stamp| stamp == known.stamp) {
             return Ok(stamp.map(|_| Look {
-                digest,
+                digest: known.digest,
                 stamp,
                 learned: None,
             }));
@@ -69,7 +65,7 @@ fn file(name: &str, place: Place<'_>, cache: &FileCache) -> io::Result<Option<Lo
     Ok(Some(Look {
         digest,
         stamp: Some(stamp),
-        learned: Some(Box::new(Learned { stamp, digest })),
+        learned: Some(Box::new(Entry { stamp, digest })),
     }))
 }
 

@@ -20,9 +20,10 @@ use std::{
 
 use super::{Digest, Input};
 
+use cache::Entry;
 pub use cache::FileCache;
 pub use look::content_hasher;
-use look::{Learned, look};
+use look::look;
 use place::{Kind, Place};
 use select::Visited;
 pub use select::{Selection, select};
@@ -84,7 +85,7 @@ pub fn fingerprint_files(
 }
 
 /// A field, the file's digest, and what had to be learned for it.
-type Found = (String, Digest, Option<Box<Learned>>);
+type Found = (String, Digest, Option<Box<Entry>>);
 
 fn input_of(cache: &FileCache) -> impl Fn(&str, Place<'_>, Kind) -> Each<Found> + Sync {
     |name, place, kind| {

@@ -75,7 +75,7 @@ fn stamp(path: &Path) -> Stamp {
 
 fn remember(cache: &FileCache, name: &str, stamp: Stamp, digest: &str, now: SystemTime) {
     let digest = Digest::of(digest);
-    let learned = Learned { stamp, digest };
+    let learned = Entry { stamp, digest };
     cache.remember([(name, &learned)].into_iter(), now);
 }
 
@@ -221,7 +221,8 @@ fn many_remembered_files_are_found_by_their_names() {
     }
     let cache = folder.cache();
     for name in &names {
-        assert_eq!(cache.get(name), Some((stamp, Digest::of(name))), "{name}");
+        let digest = Digest::of(name);
+        assert_eq!(cache.get(name), Some(Entry { stamp, digest }), "{name}");
         assert_eq!(cache.get(&format!("{name}x")), None);
     }
 }
