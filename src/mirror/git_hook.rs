@@ -112,7 +112,7 @@ fn seal(body: &str) -> String {
 }
 
 /// As a word of `sh`.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 

@@ -141,12 +141,15 @@ fn url(config: &Config, chosen: &str) -> String {
         (1, 1) => urls.into_values().map(|url| quoted(url)).collect(),
         _ => {
             let table = serde_json::to_string(&urls).expect("texts are plain data");
-            // A quote in a literal stands twice.
-            let table = table.replace('\'', "''");
-            format!("${{{{ fromJSON('{table}')[{chosen}] }}}}")
+            format!("${{{{ fromJSON({})[{chosen}] }}}}", literal(&table))
         }
     };
     format!("      url: {url}\n")
+}
+
+/// A text in an expression: a quote in it stands twice.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn checkout() -> String {
@@ -173,11 +176,9 @@ fn folder(project: &Project<'_>) -> String {
 
 /// Not for what deploys: who can write the cache of a branch must not get into what is shipped.
 fn cache(project: &Project<'_>) -> String {
-    // A quote in a literal stands twice.
-    let lock = project.path("devenv.lock").replace('\'', "''");
-    let key = format!(
-        "devenv-${{{{ runner.os }}}}-${{{{ runner.arch }}}}-${{{{ hashFiles('{lock}') }}}}"
-    );
+    let lock = literal(&project.path("devenv.lock"));
+    let key =
+        format!("devenv-${{{{ runner.os }}}}-${{{{ runner.arch }}}}-${{{{ hashFiles({lock}) }}}}");
     let key = match project.is_at_top() {
         true => key,
         false => quoted(&key),

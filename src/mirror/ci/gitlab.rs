@@ -6,7 +6,10 @@ use super::{
     minutes, remotes, setup, usual_remote,
     yaml::{list, quoted},
 };
-use crate::config::{Gitlab, Remote};
+use crate::{
+    config::{Gitlab, Remote},
+    mirror::git_hook,
+};
 
 /// The pipeline: a job that checks, and one for each remote.
 pub fn pipeline(project: &Project<'_>, gitlab: &Gitlab, user: &str) -> String {
@@ -87,8 +90,7 @@ fn head(project: &Project<'_>, gitlab: &Gitlab) -> String {
 
 /// What goes to the project's folder, as a command of `sh`.
 fn folder(project: &Project<'_>) -> Option<String> {
-    let word = project.folder.replace('\'', "'\\''");
-    (!project.is_at_top()).then(|| format!("cd '{word}'"))
+    (!project.is_at_top()).then(|| format!("cd {}", git_hook::quoted(project.folder)))
 }
 
 fn path(project: &Project<'_>, file: &str) -> String {
