@@ -30,8 +30,8 @@ use crate::{
 /// Run a hook as git does: what has passed already is not checked again.
 ///
 /// pre-push checks the commits that git names, or HEAD when a person runs it; pre-commit what is staged; update, pre-receive and
-/// post-receive, in the repository that is pushed to, what came in; the others the checkout. Tasks see the hook's name as DEVENV_HOOK and git's arguments as DEVENV_HOOK_ARG_1 and so on;
-/// one with inputs sees those that `pass` names.
+/// post-receive, in the repository that is pushed to, what came in; the others the checkout. Tasks see the hook's name as
+/// DEVENV_HOOK and git's arguments as DEVENV_HOOK_ARG_1 and so on; one with inputs sees those that `pass` names.
 /// DEVENV_HOOKS=0 is for the script that git runs: who types this command wants it to run.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -246,19 +246,8 @@ fn refused(hook: &Hook<'_>, tree: Option<&Tree>, failed: &[StepId]) -> Fault {
         _ => "`DEVENV_HOOKS=0` in the environment skips the checks",
     };
     // Others say themselves what to do.
-    let again = failed.iter().find(|step| match step.kind {
-        StepKind::Task | StepKind::Lint => true,
-        StepKind::Toolchain
-        | StepKind::Proto
-        | StepKind::Image
-        | StepKind::Build
-        | StepKind::Postgres
-        | StepKind::Service
-        | StepKind::Migrate
-        | StepKind::App
-        | StepKind::Smoke
-        | StepKind::Ci => false,
-    });
+    let says_so = |step: &&StepId| !matches!(step.kind, StepKind::Task | StepKind::Lint);
+    let again = failed.iter().find(|step| !says_so(step));
     let help = match again {
         Some(step) => format!("`devenv run {step}` runs it here; {skip}"),
         None => skip.to_owned(),

@@ -39,7 +39,7 @@ pub fn input(is_called_by_git: bool) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-/// `args` and `input` are git's; without arguments and with no input a person runs it, and pre-push is about HEAD.
+/// `args` and `input` are git's. `is_called_by_git` is false where a person runs it: then pre-push is about HEAD.
 pub async fn of(
     place: &Place,
     hook: &str,
