@@ -6,10 +6,10 @@ use futures_util::StreamExt;
 use rustix::process;
 use tokio::time::{Instant, timeout};
 
-use super::logs;
+use super::interrupt;
 use crate::{
     config::StepId,
-    engine::Signal,
+    engine::{Heeds, Signal},
     event::{Explain, Fault},
     runtime::{AnyRuntime, Exec, Runtime, RuntimeError, RuntimeKind},
     sys::{process::GRACE, terminal::Stdio},
@@ -30,7 +30,7 @@ pub async fn at_signals(
     // On a terminal that it shares with this process it gets the keys itself.
     let has_keys = runtime.kind() == RuntimeKind::Process && stdio.is_terminal;
     let mut signals =
-        pin!(logs::signals()?.filter(move |signal| {
+        pin!(interrupt::signals(Heeds::All)?.filter(move |signal| {
             std::future::ready(!(has_keys && *signal == Signal::Interrupt))
         }));
     let mut running = pin!(runtime.exec(step, exec.clone(), stdio));

@@ -16,10 +16,10 @@ use futures_util::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{candidates, context::Context, names, run_lock};
+use super::{candidates, context::Context, interrupt, names, run_lock};
 use crate::{
     config::{StepId, duration},
-    engine::{self, Heeds, Signal},
+    engine::{Heeds, Signal},
     event::{Explain, Fault, FaultClass},
     runtime::{AnyRuntime, Followed, LogLine, LogOptions, LogStream, Runtime, RuntimeError},
     steps::Steps,
@@ -74,22 +74,13 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
         timestamps: args.timestamps,
         ..LogOptions::default()
     };
-    let signals = signals()?;
+    let signals = interrupt::signals(Heeds::All)?;
     let mut steps = Vec::new();
     for name in &args.steps {
         steps.push(names::running(cx, name).await?);
     }
     show(cx, &steps, options, !args.no_prefix, signals).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What ends [`show`]. From now on no signal is lost, whenever it comes.
-pub fn signals() -> Result<impl Stream<Item = Signal>, Fault> {
-    engine::signals(Heeds::All).map_err(|error| {
-        Fault::new("cannot listen for signals")
-            .class(FaultClass::Environment)
-            .note(error.to_string())
-    })
 }
 
 /// Prints the lines of these steps, of all that there are when none is named: those there are, or when followed until a signal comes,

@@ -17,11 +17,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{OutputFormat, ci::system, context::Context, exit};
+use super::{OutputFormat, ci::system, context::Context, exit, interrupt};
 use crate::{
     config::StepId,
     engine::{self, Heeds, Options, RunResult, Work},
-    event::{Event, Events, Explain, Fault, FaultClass, Record},
+    event::{Event, Events, Explain, Fault, Record},
     plan::Plan,
     report::{self, Format, Renderer, Setting, Timings},
     store::RunLog,
@@ -109,11 +109,7 @@ impl Session {
         options: Options,
         heeds: Heeds,
     ) -> Result<RunResult, Fault> {
-        let signals = engine::signals(heeds).map_err(|error| {
-            Fault::new("cannot listen for signals")
-                .class(FaultClass::Environment)
-                .note(error.to_string())
-        })?;
+        let signals = interrupt::signals(heeds)?;
         Ok(engine::run(plan, goals, work, &self.events, signals, options).await)
     }
 
@@ -236,7 +232,7 @@ mod tests {
     use crate::{
         cli::Global,
         engine::{ActContext, Class},
-        event::Outcome,
+        event::{FaultClass, Outcome},
         plan::{Acted, Action, Decision, Digest, Inputs, Outputs, Reason, Step, Verdict},
         store::Store,
     };

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use super::{
     candidates,
     context::Context,
-    logs, names, ps,
+    interrupt, logs, names, ps,
     run_steps::{Orphans, Run},
 };
 use crate::{
     config::{Config, StepId},
+    engine::Heeds,
     event::Fault,
     plan::{Output, Outputs},
     report,
@@ -40,7 +41,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<ExitCode, Fault> {
     };
     let ended = run.execute(cx).await?;
     // The run has ended, and with it its own watch.
-    let signals = logs::signals()?;
+    let signals = interrupt::signals(Heeds::All)?;
     if !ended.succeeded {
         return Ok(ended.code);
     }

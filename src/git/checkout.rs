@@ -148,16 +148,10 @@ fn entries(answer: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use std::{process::Command, time::SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
-    use crate::git::Given;
-
-    fn git(dir: &Path, args: &[&str]) {
-        let mut command = Command::new("git");
-        let ran = command.args(args).current_dir(dir).output().expect("git");
-        assert!(ran.status.success(), "{args:?}: {ran:?}");
-    }
+    use crate::sys::git::testing::git;
 
     /// Same size, same second: git takes such a file for the one it knows, but for the time of its index.
     #[tokio::test]
@@ -178,11 +172,7 @@ mod tests {
         age(&file);
         age(&index);
         let before = fs::read(&index).expect("it is there");
-        let given = Given {
-            cwd: top.to_owned(),
-            ..Given::default()
-        };
-        let repository = Repository::find(&given).expect("a repository");
+        let repository = Repository::at(top).expect("a repository");
         let folder = top.join(".git/before");
         let snapshot = repository.snapshot(folder.clone()).await.expect("taken");
         let diff = repository.diff(Some(&snapshot)).await.expect("a diff");

@@ -17,5 +17,5 @@ pub use base::{Base, BaseError, Since, base, unchanged};
 pub use checkout::Snapshot;
 pub use error::GitError;
 pub use objects::{Oid, Tip};
-pub use repository::{Given, Repository, folder_of};
+pub use repository::{Given, Repository};
 pub use worktree::{Head, Worktree};

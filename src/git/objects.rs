@@ -135,7 +135,6 @@ mod tests {
     use flate2::{Compression, write::ZlibEncoder};
 
     use super::*;
-    use crate::git::Given;
 
     fn deflated(text: &[u8]) -> Vec<u8> {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
@@ -178,11 +177,7 @@ mod tests {
             git(path, &["commit", "-q", "-m", "a"]);
             git(path, &["tag", "-a", "-m", "v1", "v1"]);
             git(path, &["tag", "-a", "-m", "file", "file", "HEAD:a"]);
-            let given = Given {
-                cwd: path.to_owned(),
-                ..Given::default()
-            };
-            let repository = Repository::find(&given).expect("a repository");
+            let repository = Repository::at(path).expect("a repository");
             let names = ["HEAD", "v1", "file"].map(|name| git(path, &["rev-parse", name]));
             let names: Vec<_> = names.iter().map(String::as_str).collect();
             let tree = git(path, &["rev-parse", "HEAD^{tree}"]);

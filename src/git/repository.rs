@@ -66,6 +66,14 @@ impl Repository {
         })
     }
 
+    /// The nearest at the folder or above it, whatever git told a hook.
+    pub fn at(folder: &Path) -> Option<Self> {
+        Self::find(&Given {
+            cwd: folder.to_owned(),
+            ..Given::default()
+        })
+    }
+
     /// The repository of a submodule that is checked out here, or that was.
     pub fn submodule(&self, path: &str) -> Option<Self> {
         let top = self.top.as_ref().map(|top| top.join(path));
@@ -88,17 +96,6 @@ impl Repository {
     pub fn state(&self) -> PathBuf {
         self.common_dir.join("devenv/hooks")
     }
-}
-
-/// A project's folder in its repository; empty at its top, and without a repository.
-pub fn folder_of(project: &Path) -> PathBuf {
-    let given = Given {
-        cwd: project.to_owned(),
-        ..Given::default()
-    };
-    let top = Repository::find(&given).and_then(|repository| repository.top);
-    let folder = top.and_then(|top| project.strip_prefix(top).ok().map(Path::to_owned));
-    folder.unwrap_or_default()
 }
 
 /// Where git said that the repository is; hooks start in its worktree, or in it when there is none.

@@ -11,9 +11,9 @@ use super::Cx;
 use crate::{
     config::Config,
     event::{Explain, Fault, FaultClass, count},
-    git::folder_of,
     mirror::ci::{self as mirror, Difference, File, Origin, Project},
     plan::{Acted, Action, Output, Plan, Reason, Verdict},
+    sys::git::folder_of,
 };
 
 #[derive(Debug, thiserror::Error)]

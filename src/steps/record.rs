@@ -52,7 +52,7 @@ impl Cx<'_> {
         match record.since {
             Since::Nothing => {
                 let now = match below {
-                    Some(outputs) => digests(self.output_leaves(outputs).await?),
+                    Some(outputs) => digests(&self.output_leaves(outputs).await?),
                     None => {
                         let paths: Vec<_> = record.outputs.keys().cloned().collect();
                         self.output_digests(&paths).await?
@@ -133,7 +133,7 @@ impl Cx<'_> {
         &self,
         paths: &[String],
     ) -> Result<BTreeMap<String, Digest>, Fault> {
-        Ok(digests(self.output_trees(paths).await?))
+        Ok(digests(&self.output_trees(paths).await?))
     }
 
     /// What is at and below declared outputs now: each file, link and folder by itself.
@@ -141,9 +141,7 @@ impl Cx<'_> {
         &self,
         paths: &[String],
     ) -> Result<BTreeMap<String, Tree>, Fault> {
-        let trees = self.output_trees(paths).await?.into_iter();
-        let leaves = trees.flat_map(|(path, tree)| tree.leaves(&path));
-        Ok(leaves.collect())
+        Ok(leaves(self.output_trees(paths).await?))
     }
 
     /// Remembers a successful run.
@@ -174,9 +172,17 @@ impl Cx<'_> {
     }
 }
 
-fn digests(trees: BTreeMap<String, Tree>) -> BTreeMap<String, Digest> {
+pub(super) fn digests(trees: &BTreeMap<String, Tree>) -> BTreeMap<String, Digest> {
+    let digests = trees.iter();
+    digests
+        .map(|(path, tree)| (path.clone(), tree.digest()))
+        .collect()
+}
+
+/// Each file, link and folder of trees by itself.
+pub(super) fn leaves(trees: BTreeMap<String, Tree>) -> BTreeMap<String, Tree> {
     let trees = trees.into_iter();
-    trees.map(|(path, tree)| (path, tree.digest())).collect()
+    trees.flat_map(|(path, tree)| tree.leaves(&path)).collect()
 }
 
 fn changed_outputs<'a>(

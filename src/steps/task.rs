@@ -6,12 +6,13 @@ mod own;
 mod result;
 mod transcript;
 
-use std::{collections::BTreeMap, ffi::OsString, path::Path};
+use std::{collections::BTreeMap, ffi::OsString};
 
 use super::{
     Cx,
     address::{self, Viewpoint},
     inputs::Known,
+    record::leaves,
 };
 use crate::{
     config::{Command, Task, Template},
@@ -167,16 +168,11 @@ async fn inputs(cx: &Cx<'_>, task: &Task) -> Result<Known, Fault> {
     seen.retain(|field, _| !declared(field));
     known.inputs.0.extend(seen);
     known.inputs.text("platform", platform::current());
-    known.inputs.text("folder", folder(&cx.steps.root));
+    // Two projects of one repository may have tasks that read the same from elsewhere.
+    let folder = git::folder_of(&cx.steps.root);
+    known.inputs.text("folder", folder.display().to_string());
     known.inputs.0.extend(cx.digests(&task.inputs).await?);
     Ok(known)
-}
-
-/// Where the project is in its repository: two projects of one repository may have tasks that read the same from elsewhere.
-fn folder(root: &Path) -> String {
-    let repository = git::repository(root);
-    let folder = repository.and_then(|found| Some(root.strip_prefix(found.root).ok()?.to_owned()));
-    folder.unwrap_or_default().display().to_string()
 }
 
 /// What is at its declared outputs now that it has run.
@@ -187,11 +183,7 @@ async fn outputs(cx: &Cx<'_>, task: &Task) -> Result<BTreeMap<String, Tree>, Fau
         .iter()
         .find(|path| !outputs.contains_key(*path))
     {
-        None => {
-            let outputs = outputs.into_iter();
-            let leaves = outputs.flat_map(|(path, tree)| tree.leaves(&path));
-            Ok(leaves.collect())
-        }
+        None => Ok(leaves(outputs)),
         Some(path) => Err(Fault::new(format!("`{}` did not write `{path}`", cx.id()))
             .at_key(cx.key("outputs"))
             .help("correct the command or its `outputs`")),

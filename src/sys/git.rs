@@ -36,6 +36,15 @@ pub fn repository(path: &Path) -> Option<Repository> {
     })
 }
 
+/// A project's folder in its repository; empty at its top, and without a repository.
+pub fn folder_of(project: &Path) -> PathBuf {
+    let folder = repository(project).and_then(|found| {
+        let folder = project.strip_prefix(found.root).ok()?;
+        Some(folder.to_owned())
+    });
+    folder.unwrap_or_default()
+}
+
 /// A repository, as seen from one of its worktrees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repository {
@@ -150,5 +159,18 @@ mod tests {
         let empty = path.join("empty");
         fs::create_dir_all(empty.join(".git")).expect("made");
         assert_eq!(repository(&empty), None);
+    }
+
+    #[test]
+    fn a_project_is_in_a_folder_of_its_repository() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let top = dir.path().canonicalize().expect("it is there");
+        assert_eq!(folder_of(&top), Path::new(""));
+        for folder in ["apps/one", ".git/objects", ".git/refs"] {
+            fs::create_dir_all(top.join(folder)).expect("made");
+        }
+        fs::write(top.join(".git/HEAD"), "ref: refs/heads/main\n").expect("written");
+        assert_eq!(folder_of(&top), Path::new(""));
+        assert_eq!(folder_of(&top.join("apps/one")), Path::new("apps/one"));
     }
 }

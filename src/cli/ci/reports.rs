@@ -10,9 +10,8 @@ use super::system;
 use crate::{
     cli::context::Context,
     event::{Fault, FaultClass},
-    git::folder_of,
     report::{self, Run, Timings},
-    sys::fs::write_atomic,
+    sys::{fs::write_atomic, git::folder_of},
 };
 
 #[derive(Debug, Default, clap::Args)]

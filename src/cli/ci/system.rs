@@ -9,8 +9,9 @@ use std::{
 use serde_json::Value as Json;
 
 use crate::{
-    git::{Base, Since, base, folder_of},
+    git::{Base, Since, base},
     report::Folds,
+    sys::git::folder_of,
 };
 
 /// A commit that is not: a branch that was just made has no earlier one.

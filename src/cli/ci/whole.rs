@@ -17,10 +17,11 @@ use crate::{
     config::{Config, StepId, StepKind},
     engine::Policy,
     event::{Explain, Fault, FaultClass, Severity},
-    git::{Given, Repository, Since, Snapshot, folder_of},
+    git::{Repository, Since, Snapshot},
     plan::Plan,
     report::{self, Timings},
     steps::Mode,
+    sys::git::folder_of,
 };
 
 #[derive(Debug, clap::Args)]
@@ -100,11 +101,7 @@ struct Before(Option<(Repository, Snapshot)>);
 impl Before {
     async fn look(cx: &Context) -> Self {
         let taken = async {
-            let given = Given {
-                cwd: cx.root()?,
-                ..Given::default()
-            };
-            let repository = Repository::find(&given).filter(|found| found.top.is_some());
+            let repository = Repository::at(&cx.root()?).filter(|found| found.top.is_some());
             let Some(repository) = repository else {
                 return Ok(None);
             };

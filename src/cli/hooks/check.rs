@@ -14,11 +14,11 @@ use futures_util::{Stream, StreamExt};
 
 use super::{place::Place, private, steps::Checked, subject::Tree};
 use crate::{
-    cli::{committed, context::Context, runtime::Wanted},
+    cli::{committed, context::Context, interrupt, runtime::Wanted},
     config::StepId,
-    engine::{self, Heeds, Signal},
+    engine::{Heeds, Signal},
     event::{Explain, Fault, FaultClass},
-    git::{Given, LOCAL_VARIABLES, Repository, Worktree},
+    git::{LOCAL_VARIABLES, Repository, Worktree},
     sys::process::Spawn,
 };
 
@@ -55,7 +55,7 @@ pub async fn tree(
             return Ok(verdict);
         }
     }
-    let mut signals = pin!(signals()?);
+    let mut signals = pin!(interrupt::signals(Heeds::All)?);
     let worktree = Worktree::reserve(&repository.state()).map_err(|error| error.explain())?;
     let checked = async {
         let filled = worktree.fill(repository, &tree.head, &tree.oid).await;
@@ -77,11 +77,7 @@ pub async fn tree(
 
 /// The files are still those that were checked out there.
 async fn unchanged(worktree: &Worktree, project: &str) -> Result<(), Fault> {
-    let repository = Repository::find(&Given {
-        cwd: worktree.top(),
-        ..Given::default()
-    });
-    let Some(repository) = repository else {
+    let Some(repository) = Repository::at(&worktree.top()) else {
         return Ok(());
     };
     let diff = repository.diff(None).await;
@@ -95,7 +91,7 @@ pub async fn checkout(cx: &Context, place: &Place, hook: &Hook<'_>) -> Result<Ve
         return Err(Fault::new("a bare repository has no files to check").class(FaultClass::Usage));
     };
     let spawn = spawn(cx, hook, &folder, Folder::Checkout(&place.repository))?;
-    finish(&spawn, pin!(signals()?)).await
+    finish(&spawn, pin!(interrupt::signals(Heeds::All)?)).await
 }
 
 /// How git finds the repository in its checkout, where the folders alone do not tell.
@@ -103,11 +99,7 @@ fn repository_variables(repository: &Repository) -> BTreeMap<String, OsString> {
     let Some(top) = &repository.top else {
         return BTreeMap::new();
     };
-    let found = Repository::find(&Given {
-        cwd: top.clone(),
-        ..Given::default()
-    });
-    match found.is_some_and(|found| found.git_dir == repository.git_dir) {
+    match Repository::at(top).is_some_and(|found| found.git_dir == repository.git_dir) {
         true => BTreeMap::new(),
         false => [
             ("GIT_DIR".to_owned(), repository.git_dir.clone().into()),
@@ -215,12 +207,4 @@ fn verdict(status: ExitStatus, stdout: &[u8]) -> Verdict {
         Ok(checked) => Verdict::Failed(checked.failed),
         Err(_) => Verdict::Failed(Vec::new()),
     }
-}
-
-fn signals() -> Result<impl Stream<Item = Signal>, Fault> {
-    engine::signals(Heeds::All).map_err(|error| {
-        Fault::new("cannot listen for signals")
-            .class(FaultClass::Environment)
-            .note(error.to_string())
-    })
 }

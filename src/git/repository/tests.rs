@@ -1,12 +1,5 @@
-use std::process::Command;
-
 use super::*;
-
-fn git(dir: &Path, args: &[&str]) {
-    let mut command = Command::new("git");
-    let ran = command.args(args).current_dir(dir).output().expect("git");
-    assert!(ran.status.success(), "{args:?}: {ran:?}");
-}
+use crate::sys::git::testing::git;
 
 fn found(cwd: &Path, git_dir: Option<&str>) -> Repository {
     let given = Given {
@@ -22,17 +15,7 @@ fn main() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a folder");
     let root = real(dir.path());
     git(&root, &["init", "-q", "main"]);
-    let commit = [
-        "-c",
-        "user.name=a",
-        "-c",
-        "user.email=a@b",
-        "commit",
-        "-q",
-        "--allow-empty",
-        "-m",
-        "x",
-    ];
+    let commit = ["commit", "-q", "--allow-empty", "-m", "x"];
     git(&root.join("main"), &commit);
     (dir, root)
 }
@@ -50,13 +33,7 @@ fn a_repository_is_found_from_below_and_where_git_says() {
     };
     assert_eq!(found(&main.join("sub"), None), expected);
     assert_eq!(found(&main, Some(".git")), expected);
-    assert!(
-        Repository::find(&Given {
-            cwd: root,
-            ..Given::default()
-        })
-        .is_none()
-    );
+    assert!(Repository::at(&root).is_none());
 }
 
 #[test]
@@ -98,17 +75,4 @@ fn only_an_index_that_is_not_the_worktrees_own_is_another() {
     );
     let other = ".git/next-index-7.lock";
     assert_eq!(index(other), Some(main.join(other)));
-}
-
-#[test]
-fn a_project_is_in_a_folder_of_its_repository() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let top = dir.path().canonicalize().expect("it is there");
-    assert_eq!(folder_of(&top), Path::new(""));
-    for folder in ["apps/one", ".git/objects", ".git/refs"] {
-        fs::create_dir_all(top.join(folder)).expect("made");
-    }
-    fs::write(top.join(".git/HEAD"), "ref: refs/heads/main\n").expect("written");
-    assert_eq!(folder_of(&top), Path::new(""));
-    assert_eq!(folder_of(&top.join("apps/one")), Path::new("apps/one"));
 }

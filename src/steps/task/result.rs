@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{Cx, blocking, inputs::Known},
+    super::{Cx, blocking, inputs::Known, record::digests},
     own::{Meets, Own},
 };
 use crate::{
     config::Task,
     event::{Explain, Fault, count, quoted},
-    plan::{Acted, Digest, Input, Inputs, Output, Tree},
+    plan::{Acted, Digest, Input, Inputs, Output},
     store::{Restored, ResultsError, TaskResult},
 };
 
@@ -185,13 +185,6 @@ impl Cx<'_> {
 fn output_digest(key: &Digest, outputs: &BTreeMap<String, Digest>) -> Digest {
     let all: String = outputs.values().map(Digest::to_string).collect();
     Digest::of(format!("{key}{all}"))
-}
-
-fn digests(trees: &BTreeMap<String, Tree>) -> BTreeMap<String, Digest> {
-    let digests = trees.iter();
-    digests
-        .map(|(path, tree)| (path.clone(), tree.digest()))
-        .collect()
 }
 
 /// Fields that are not as they were.
